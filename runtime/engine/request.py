@@ -1,0 +1,180 @@
+"""What the machine asks of an engine, and what comes back.
+
+A `Prefix` is the engine's side of a context: a place in its tree of token extents. Prefixes are
+values: extending one yields another and leaves the first as it was; nothing is computed until a
+request needs it, and KV that no live prefix leads to is freed.
+Law: the engine deals in token ids, seeds and numbers only; roles, types and rows are unknown to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Prefix(Protocol):
+    """A handle on a sequence of settled tokens. Dropping the last reference frees what only it held."""
+
+    @property
+    def num_tokens(self) -> int: ...
+
+    def token_ids(self) -> list[int]:
+        """All tokens from the start (for tests and traces; walks the tree)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Options of one gen, validated. Meanings and defaults are `language.md`'s.
+
+    `stop` are texts; `logit_bias` is (token id, bias) pairs; `logprobs` is the number of
+    alternatives to report a token, None for no report, 0 for the sampled token alone.
+    """
+
+    max_tokens: int = 128
+    min_tokens: int = 0
+    stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    stop_regex: tuple[str, ...] = ()
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0  # 0: all
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    ignore_eos: bool = False
+    logprobs: int | None = None
+    allows_thinking: bool = False  # the model's thinking marks may be sampled
+
+    @property
+    def is_greedy(self) -> bool:
+        return self.temperature == 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenRequest:
+    """Generate after `prefix`. `seed` is 64 bits and alone decides the draws. `order` sorts requests:
+    lower runs first where memory forces a choice (row, then program order)."""
+
+    prefix: Prefix
+    sampling: Sampling
+    seed: int
+    order: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One generated token. `top` are the (id, log-probability) of the likeliest tokens, best first.
+    Log-probabilities are of the model's distribution, before temperature and filters."""
+
+    id: int
+    logprob: float
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenResult:
+    """`prefix` ends after the kept tokens (rule 3 of the language: those that end at or before the stop, back
+    to a character boundary); `rest` is the text between them and the stop, which starts the next
+    stretch. `text` is all of the bound text: the kept tokens' text + rest.
+
+    finish_reason: "stop" (EOS, a stop text, regex or token id) or "length".
+    """
+
+    request: GenRequest
+    prefix: Prefix
+    text: str
+    rest: str
+    token_ids: tuple[int, ...]  # the kept tokens
+    num_sampled: int  # kept or not
+    finish_reason: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreRequest:
+    """Score continuations of `prefix`: `choices` are token lists that all start right after it.
+
+    Each distinct token prefix among the choices is run once. With `unconditional`, each choice's
+    tokens are also scored with nothing before them but the start token (cached over the run).
+    """
+
+    prefix: Prefix
+    choices: tuple[tuple[int, ...], ...]
+    unconditional: bool = False
+    order: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreResult:
+    """`logprobs[i][j]` is log p(choices[i][j] | prefix, choices[i][:j]), natural log, fp32 softmax.
+    `prefixes[i]` is the prefix extended by choices[i]; its KV is there already."""
+
+    request: ScoreRequest
+    logprobs: tuple[tuple[float, ...], ...]
+    unconditional: tuple[tuple[float, ...], ...] | None
+    prefixes: tuple[Prefix, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestError:
+    """The request cannot be served (too long for the model, or for the KV memory). `message` says
+    what was needed and what there is; other requests go on."""
+
+    request: GenRequest | ScoreRequest
+    code: str
+    message: str
+
+
+Request = GenRequest | ScoreRequest
+Result = GenResult | ScoreResult | RequestError
+
+
+@dataclass(slots=True)
+class EngineStats:
+    """Counts since the start. Prompt tokens are the lengths of all prefixes asked for; prefilled are
+    those that went through the model other than by decoding; recomputed are those of the
+    prefilled that had been computed before and were evicted."""
+
+    prompt_tokens: int = 0
+    prefilled_tokens: int = 0
+    recomputed_tokens: int = 0
+    decoded_tokens: int = 0
+    scored_tokens: int = 0
+    steps: int = 0
+    peak_kv_tokens: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)  # by phase: attention, matmul, sample, ...
+
+
+class Engine(Protocol):
+    """The step loop's other side. All calls come from one thread."""
+
+    stats: EngineStats
+
+    @property
+    def root(self) -> Prefix:
+        """The empty prefix."""
+        ...
+
+    def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
+        """`prefix` + `tokens`. Shares the longest run of tokens that a live prefix already has there.
+        Plans only: no computation."""
+        ...
+
+    def submit(self, request: Request) -> None: ...
+
+    def cancel(self, request: Request) -> None:
+        """Forget a submitted request; no result will come. Unknown requests are ignored."""
+        ...
+
+    def step(self) -> list[Result]:
+        """One forward pass over whatever is most useful; the results that became complete."""
+        ...
+
+    @property
+    def is_idle(self) -> bool:
+        """No submitted request is unanswered."""
+        ...
