@@ -82,7 +82,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """%c = append %context, %text (str). Part of the current stretch; tokens are made at its end."""
+    """%c = append %context, %text (a str): part of a stretch; tokens are made at its end."""
 
     result: Value
     context: Value
@@ -146,7 +146,8 @@ class Select:
     """%c, %value, metas... = select %context from %choices (list of str).
 
     `metas`: which of "scores" (list of float), "index" (int) are results. `method` is one of
-    token_length_normalized, greedy_token_selection, unconditional_likelihood_normalized, sum_logprob.
+    token_length_normalized, greedy_token_selection, unconditional_likelihood_normalized,
+    sum_logprob.
     """
 
     result: Value
@@ -163,7 +164,7 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """%s = capture %before, %after: the text that `after` has and `before` has not, markup excluded."""
+    """%s = capture %before, %after: the text that `after` adds to `before`, markup excluded."""
 
     result: Value
     before: Value
@@ -173,7 +174,8 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """%c = join %context, %branches since %base: append what each branch added to `base`, with roles."""
+    """%c = join %context, %branches since %base: append what each branch added to `base`, with
+    its roles."""
 
     result: Value
     context: Value
@@ -233,8 +235,8 @@ class If:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """results = for over %items carrying inits. The body's args are (item, round, *carried); it ends
-    in Continue(carried) or Break(carried). `round` counts from 0."""
+    """results = for over %items carrying inits. The body's args are (item, round, *carried); it
+    ends in Continue(carried) or Break(carried). `round` counts from 0."""
 
     results: tuple[Value, ...]
     items: Value
@@ -263,7 +265,8 @@ class Fork:
     The body's args are (context, item, index) and it yields (context, *values named by `fields`).
     `group` is a list of dicts {field: value} and `contexts` the branches' final contexts. With
     `context` None there is neither a context argument nor a yielded one, and `contexts` is None:
-    that is how a comprehension over `run` is lowered. Using `group` or `contexts` awaits the branches.
+    that is how a comprehension over `run` is lowered. Using `group` or `contexts` awaits the
+    branches.
     """
 
     group: Value

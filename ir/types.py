@@ -79,11 +79,20 @@ class ImageType:
         return "image"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class LiteralType:
-    """A union of literals, in the order written."""
+    """A union of literals, in the order written. 1, 1.0 and true are three."""
 
     values: tuple[Literal, ...]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LiteralType) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[tuple[type, Literal], ...]:
+        return tuple((type(value), value) for value in self.values)
 
     def __str__(self) -> str:
         return " | ".join(json.dumps(v, ensure_ascii=False) for v in self.values)
@@ -157,7 +166,7 @@ class BranchType:
 
 @dataclass(frozen=True, slots=True)
 class TupleType:
-    """What zip, enumerate and regex groups yield: a list of fixed length with its own type a place."""
+    """What zip and enumerate yield: a list of fixed length, each place with its own type."""
 
     items: tuple[Type, ...]
 

@@ -27,11 +27,22 @@ class Local:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Const:
-    """A scalar literal."""
+    """A scalar literal. 1, 1.0 and true are three."""
 
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
+
+    def __eq__(self, other: object) -> bool:
+        # repr, since 0.0 == -0.0 too
+        return (
+            isinstance(other, Const)
+            and type(self.value) is type(other.value)
+            and repr(self.value) == repr(other.value)
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self.value), self.value))
 
 
 @dataclass(frozen=True, slots=True)
