@@ -201,13 +201,15 @@ def index(value: Value, key: Value) -> Value:
 def slice_of(value: Value, lower: Value, upper: Value, step: Value) -> Value:
     if not isinstance(value, list | str):
         raise type_error(f"{kind(value)} cannot be sliced")
-    ends = (lower, upper, step)
-    for end in ends:
-        if end is not None and not isinstance(end, int):
-            raise type_error(f"the ends of a slice are int, not {kind(end)}")
     if step is not None and step == 0:
         raise value_error("the step of a slice is 0")
-    return value[slice(*ends)]
+    return value[_end(lower) : _end(upper) : _end(step)]
+
+
+def _end(value: Value) -> int | None:
+    if value is None or isinstance(value, int):
+        return value
+    raise type_error(f"the ends of a slice are int, not {kind(value)}")
 
 
 def field(value: Value, name: str) -> Value:

@@ -1,0 +1,308 @@
+"""Walking and rebuilding regions, generic over the ops.
+
+`SHAPES` says for each op which fields hold its results, its operands and its regions; nothing else
+here knows one op from another.
+Law: rebuilding with functions that change nothing yields an equal region; fresh ids are above every
+id of the function they were made for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sglc.ir import ops
+from sglc.ir.ops import Function, Module, Op, Path, PathItem, Region, Terminator, Value, ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Names of the fields that hold values and regions, in the order in which they are printed.
+    A `path` is always an operand field and needs no mention."""
+
+    results: tuple[str, ...] = ()
+    operands: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+
+
+SHAPES: dict[type, Shape] = {
+    ops.Start: Shape(results=("result",)),
+    ops.Append: Shape(results=("result",), operands=("context", "text")),
+    ops.Control: Shape(results=("result",), operands=("context",)),
+    ops.Open: Shape(results=("result",), operands=("context",)),
+    ops.Close: Shape(results=("result",), operands=("context",)),
+    ops.Gen: Shape(results=("result", "value", "metas"), operands=("context", "options")),
+    ops.Select: Shape(
+        results=("result", "value", "metas"), operands=("context", "choices", "temperature")
+    ),
+    ops.Capture: Shape(results=("result",), operands=("before", "after")),
+    ops.Join: Shape(results=("result",), operands=("context", "base", "branches")),
+    ops.Let: Shape(results=("result",), operands=("operands",)),
+    ops.Extern: Shape(results=("result",), operands=("args",)),
+    ops.Require: Shape(operands=("condition",), regions=("message",)),
+    ops.If: Shape(results=("results",), operands=("condition",), regions=("then", "otherwise")),
+    ops.For: Shape(results=("results",), operands=("items", "inits"), regions=("body",)),
+    ops.While: Shape(results=("results",), operands=("limit", "inits"), regions=("test", "body")),
+    ops.Fork: Shape(
+        results=("group", "contexts"), operands=("context", "items"), regions=("body",)
+    ),
+    ops.Run: Shape(results=("result",), regions=("body",)),
+    ops.Try: Shape(results=("results",), regions=("body", "handler")),
+    ops.Scope: Shape(results=("results",), regions=("body",)),
+    ops.Call: Shape(results=("context", "value"), operands=("source", "args", "defaults")),
+}
+
+_WITH_PATH = (ops.Gen, ops.Select, ops.Extern, ops.Call)
+
+# ---------------------------------------------------------------- looking
+
+
+def results(op: Op) -> tuple[Value, ...]:
+    """The values that the op defines for what follows it."""
+    return _collect(op, SHAPES[type(op)].results)
+
+
+def operands(op: Op) -> tuple[Value, ...]:
+    """The values that the op itself uses, its path's included; those of its regions are not."""
+    found = _collect(op, SHAPES[type(op)].operands)
+    return (*found, *path_values(op))
+
+
+def path_values(op: Op) -> tuple[Value, ...]:
+    return tuple(_flatten(op.path)) if isinstance(op, _WITH_PATH) else ()
+
+
+def regions(op: Op) -> tuple[Region, ...]:
+    return tuple(getattr(op, name) for name in SHAPES[type(op)].regions)
+
+
+def walk(region: Region) -> Iterator[Op]:
+    """Each op of the region and of those nested in it, an op before its regions."""
+    for op in region.ops:
+        yield op
+        for inner in regions(op):
+            yield from walk(inner)
+
+
+def walk_regions(region: Region) -> Iterator[Region]:
+    """The region itself and those nested in it."""
+    yield region
+    for op in region.ops:
+        for inner in regions(op):
+            yield from walk_regions(inner)
+
+
+def definitions(region: Region) -> Iterator[Value]:
+    """Each value defined in the region: arguments and results, nested ones included."""
+    for inner in walk_regions(region):
+        yield from inner.args
+        for op in inner.ops:
+            yield from results(op)
+
+
+def uses(region: Region) -> Counter[int]:
+    """How often each value id is used in the region, nested regions and terminators included."""
+    counts: Counter[int] = Counter()
+    for inner in walk_regions(region):
+        counts.update(value.id for op in inner.ops for value in operands(op))
+        counts.update(value.id for value in inner.end.values)
+    return counts
+
+
+def free_values(region: Region) -> dict[int, Value]:
+    """The values, by id, that the region uses and does not define."""
+    used: dict[int, Value] = {}
+    for inner in walk_regions(region):
+        used.update((v.id, v) for op in inner.ops for v in operands(op))
+        used.update((v.id, v) for v in inner.end.values)
+    for value in definitions(region):
+        used.pop(value.id, None)
+    return used
+
+
+def has_jump(region: Region, *kinds: type[Terminator], scopes: bool = False) -> bool:
+    """Whether a terminator of one of `kinds` ends the region or leaves it from inside: loops keep
+    their own Continue and Break to themselves, and Scopes their Leave unless `scopes`."""
+    if isinstance(region.end, kinds):
+        return True
+    for op in region.ops:
+        wanted = kinds
+        if isinstance(op, ops.For | ops.While):
+            wanted = tuple(k for k in kinds if k not in (ops.Continue, ops.Break))
+        if isinstance(op, ops.Scope) and not scopes:
+            wanted = tuple(k for k in kinds if k is not ops.Leave)
+        wanted_inside = tuple(k for k in wanted if k is not ops.Yield)
+        if wanted_inside and any(has_jump(r, *wanted_inside) for r in regions(op)):
+            return True
+    return False
+
+
+# ---------------------------------------------------------------- rebuilding
+
+ValueMap = Callable[[Value], Value]
+RegionMap = Callable[[Region], Region]
+
+
+def rebuild(
+    op: Op,
+    *,
+    operand: ValueMap | None = None,
+    path_item: Callable[[PathItem], PathItem] | None = None,
+    result: ValueMap | None = None,
+    region: RegionMap | None = None,
+) -> Op:
+    """The op with each operand, path item, result and region replaced by its image. Path items
+    follow `operand` when `path_item` is not given."""
+    shape, changes = SHAPES[type(op)], {}
+    for names, function in ((shape.operands, operand), (shape.results, result)):
+        if function is not None:
+            changes.update({n: _map(getattr(op, n), function) for n in names})
+    if isinstance(op, _WITH_PATH):
+        if path_item is not None:
+            changes["path"] = tuple(path_item(item) for item in op.path)
+        elif operand is not None:
+            changes["path"] = _map(op.path, operand)
+    if region is not None:
+        changes.update({n: region(getattr(op, n)) for n in shape.regions})
+    return replace(op, **changes) if changes else op
+
+
+def rebuild_end(end: Terminator, operand: ValueMap) -> Terminator:
+    return replace(end, values=tuple(map(operand, end.values)))
+
+
+def map_ops(region: Region, function: Callable[[Op], Iterable[Op]]) -> Region:
+    """The region with each op replaced by the ops that `function` yields for it, the ops of nested
+    regions first."""
+    new: list[Op] = []
+    for op in region.ops:
+        new.extend(function(rebuild(op, region=lambda r: map_ops(r, function))))
+    return replace(region, ops=tuple(new))
+
+
+@dataclass(frozen=True, slots=True)
+class Substitution:
+    """What to put for values, by id. `rounds` gives plain ints for path items, where they are known."""
+
+    values: Mapping[int, Value]
+    rounds: Mapping[int, int] = field(default_factory=dict)
+
+    def value(self, value: Value) -> Value:
+        return self.values.get(value.id, value)
+
+    def path_item(self, item: PathItem) -> PathItem:
+        if isinstance(item, int):
+            return item
+        known = self.rounds.get(item.id)
+        return self.value(item) if known is None else known
+
+    def op(self, op: Op) -> Op:
+        return rebuild(op, operand=self.value, path_item=self.path_item, region=self.region)
+
+    def region(self, region: Region) -> Region:
+        return replace(
+            region,
+            ops=tuple(map(self.op, region.ops)),
+            end=rebuild_end(region.end, self.value),
+        )
+
+
+def substitute(
+    region: Region, values: Mapping[int, Value], rounds: Mapping[int, int] | None = None
+) -> Region:
+    """The region with other values put for those of these ids, and ints for path items of `rounds`."""
+    return Substitution(values, rounds or {}).region(region)
+
+
+def prefix_paths(region: Region, prefix: Path) -> Region:
+    """The region with `prefix` before each path."""
+
+    def prefixed(op: Op) -> tuple[Op]:
+        return (replace(op, path=(*prefix, *op.path)) if isinstance(op, _WITH_PATH) else op,)
+
+    return map_ops(region, prefixed)
+
+
+class FreshIds:
+    """A source of values whose ids the function does not have."""
+
+    def __init__(self, function: Function) -> None:
+        self._next = 1 + max((value.id for value in definitions(function.body)), default=-1)
+
+    def value(self, type: ValueType, name: str = "") -> Value:
+        self._next += 1
+        return Value(self._next - 1, type, name)
+
+    def like(self, value: Value) -> Value:
+        """A new value of the same type and name."""
+        return self.value(value.type, value.name)
+
+
+def clone(
+    region: Region,
+    fresh: FreshIds,
+    values: Mapping[int, Value] | None = None,
+    rounds: Mapping[int, int] | None = None,
+) -> Region:
+    """A copy that defines fresh values only, with `values` (and `rounds` in paths) put for those of
+    these ids. Arguments that `values` replaces are dropped, so a body becomes code in place."""
+    table = dict(values or {})
+    given = set(table)
+    for value in definitions(region):
+        if value.id not in given:
+            table[value.id] = fresh.like(value)
+    substitution = Substitution(table, rounds or {})
+
+    def copy_op(op: Op) -> Op:
+        return rebuild(
+            op,
+            operand=substitution.value,
+            path_item=substitution.path_item,
+            result=substitution.value,
+            region=copy_region,
+        )
+
+    def copy_region(inner: Region) -> Region:
+        return Region(
+            args=tuple(table[arg.id] for arg in inner.args if arg.id not in given),
+            ops=tuple(map(copy_op, inner.ops)),
+            end=rebuild_end(inner.end, substitution.value),
+        )
+
+    return copy_region(region)
+
+
+def map_functions(module: Module, function: Callable[[Function], Function]) -> Module:
+    """The module with each function, the program included, replaced by its image."""
+    return replace(
+        module,
+        program=function(module.program),
+        functions=tuple(map(function, module.functions)),
+    )
+
+
+def all_functions(module: Module) -> tuple[Function, ...]:
+    return (module.program, *module.functions)
+
+
+def _collect(op: Op, names: tuple[str, ...]) -> tuple[Value, ...]:
+    return tuple(value for name in names for value in _flatten(getattr(op, name)))
+
+
+def _flatten(item: Any) -> Iterator[Value]:
+    """The values in a field: one, none, a tuple of them, or pairs of a name and one."""
+    if isinstance(item, Value):
+        yield item
+    elif isinstance(item, tuple):
+        for part in item:
+            yield from _flatten(part)
+
+
+def _map(item: Any, function: ValueMap) -> Any:
+    if isinstance(item, Value):
+        return function(item)
+    if isinstance(item, tuple):
+        return tuple(_map(part, function) for part in item)
+    return item
