@@ -1,0 +1,109 @@
+"""Result lines: what a row's outcome looks like in the output.
+
+Law: a line is one JSON object that begins with its index: `{"index": 3, ...passed fields...,
+"output": ...}` or `{"index": 3, ..., "error": {"code", "message", "where"}}`, then "usage" and
+"trace" where asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from sglc.ir.host.expr import Value
+from sglc.ir.span import Source
+from sglc.runtime.row import Outcome, RowFailed, Trace
+
+
+def where(failed: RowFailed, sources: Sequence[Source]) -> str:
+    """Where a row failed: `triage.sgl:14:8`, or `row 3 (line 4), field "score"`."""
+    if failed.span is not None and failed.span.file < len(sources):
+        return f"{sources[failed.span.file].name}:{failed.span.line}:{failed.span.col}"
+    return failed.place if failed.place is not None else f"row {failed.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFormat:
+    """How outcomes become lines. `sources` are the plan's, for positions."""
+
+    sources: Sequence[Source]
+    has_usage: bool = False
+    has_trace: bool = False
+
+    def line(self, outcome: Outcome, passed: Mapping[str, Value]) -> bytes:
+        """The line, newline included. An output that JSON cannot hold makes the row a failed
+        one."""
+        try:
+            return _encode(self._record(outcome, passed))
+        except ValueError as error:
+            message = f"the output is not JSON: {error}"
+            failed = RowFailed(outcome.index, "bad_output", message, usage=outcome.usage)
+            return _encode(self._record(failed, passed))
+
+    def _record(self, outcome: Outcome, passed: Mapping[str, Value]) -> dict[str, object]:
+        record: dict[str, object] = {"index": outcome.index, **passed}
+        trace = None
+        if isinstance(outcome, RowFailed):
+            record["error"] = {
+                "code": outcome.code,
+                "message": outcome.message,
+                "where": where(outcome, self.sources),
+            }
+        else:
+            record["output"] = outcome.output
+            trace = outcome.trace
+        if self.has_usage:
+            record["usage"] = dataclasses.asdict(outcome.usage)
+        if self.has_trace and trace is not None:
+            record["trace"] = trace_record(trace)
+        return record
+
+
+def trace_record(trace: Trace) -> dict[str, object]:
+    """A trace as JSON: names as a list, since a loop binds a name many times."""
+    return {
+        "names": [{"name": name, "value": value} for name, value in trace.names],
+        "contexts": list(trace.contexts),
+    }
+
+
+def is_failed(line: bytes) -> bool:
+    """Whether a result line is an error record."""
+    return b'"error":' in line and "error" in json.loads(line)
+
+
+def _encode(record: dict[str, object]) -> bytes:
+    try:
+        return json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can spell
+        return json.dumps(record, allow_nan=False).encode("ascii") + b"\n"
+
+
+class ResultStream:
+    """Results to a pipe or a terminal: in input order, each as soon as those before it are out."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.num_rows = 0
+        self.num_failed = 0
+        self._stream = stream
+        self._waiting: dict[int, bytes] = {}
+
+    def has(self, index: int, digest: bytes) -> bool:
+        return False
+
+    def put(self, index: int, digest: bytes, line: bytes) -> None:
+        self.num_failed += is_failed(line)
+        self._waiting[index] = line
+        while (ready := self._waiting.pop(self.num_rows, None)) is not None:
+            self._stream.write(ready)
+            self.num_rows += 1
+        self._stream.flush()
+
+    def finish(self, num_rows: int) -> None:
+        self._stream.flush()
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,118 @@
+"""The rows of a JSON Lines file or of stdin, in constant memory.
+
+Law: a bad line is one failed row; only an input that holds no rows at all (a folder, a JSON array,
+an empty file...) is an `InputError`, with a sentence of its own. Lines count from 1, blank ones
+included; blank lines are no rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from sglc.runtime.json_lines import BadJson, parse_line, read_lines
+from sglc.runtime.row import RowFailed
+from sglc.runtime.rows import InputError, InputRow, RowBinder
+
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x1f\x8b", "is compressed with gzip; pipe it: zcat {0} | sglc run ... --inputs -"),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "is compressed with zstd; pipe it: zstdcat {0} | sglc run ... --inputs -",
+    ),
+    (b"PK\x03\x04", "is a zip archive; expected JSON Lines, one object a line"),
+    (b"PAR1", "is a Parquet file; expected JSON Lines, one object a line"),
+    (b"\xff\xfe", "is UTF-16; expected JSON Lines in UTF-8"),
+    (b"\xfe\xff", "is UTF-16; expected JSON Lines in UTF-8"),
+)
+
+
+class RowFile:
+    """The rows of a JSON Lines file, or of stdin for `-`, in order; iterated once.
+
+    `bytes_read` and `num_bytes` (None for a stream) tell how far it is; `num_rows` counts the rows
+    read.
+    """
+
+    def __init__(self, name: str, binder: RowBinder, *, limit: int | None = None) -> None:
+        self.name = "stdin" if name == "-" else name
+        self.bytes_read = 0
+        self.num_rows = 0
+        self._binder = binder
+        self._limit = limit
+        self._stream = sys.stdin.buffer if name == "-" else _open(name)
+        self.num_bytes = None if name == "-" else _size(self._stream)
+
+    def __iter__(self) -> Iterator[InputRow]:
+        digest = hashlib.blake2b(digest_size=16)
+        with self._stream as stream:
+            for number, line in read_lines(stream):
+                if self.num_rows == 0:
+                    _refuse_other_formats(self.name, line)
+                index = self.num_rows
+                self.num_rows += 1
+                self.bytes_read += len(line)
+                digest.update(line.strip() + b"\n")
+                yield self._row(index, number, line, digest.digest())
+                if self.num_rows == self._limit:
+                    return
+        if self.num_rows == 0:
+            raise InputError(f"{self.name} is empty: expected JSON Lines, one object a line")
+
+    def _row(self, index: int, number: int, line: bytes, digest: bytes) -> InputRow:
+        place = f"row {index} (line {number})"
+        try:
+            raw = parse_line(line)
+        except BadJson as bad:
+            return InputRow(RowFailed(index, bad.code, bad.message, place=place), digest=digest)
+        row, passed = self._binder.bind(index, raw, place)
+        return InputRow(row, passed, digest)
+
+
+def _open(name: str) -> BinaryIO:
+    path = Path(name)
+    try:
+        if path.is_dir():
+            raise InputError(f"{name} is a folder; expected a JSON Lines file")
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"cannot read {name}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _size(stream: BinaryIO) -> int | None:
+    return os.fstat(stream.fileno()).st_size or None
+
+
+def _refuse_other_formats(name: str, line: bytes) -> None:
+    """Raise InputError when the first line shows that the whole file is not JSON Lines."""
+    for magic, what in _MAGIC:
+        if line.startswith(magic):
+            raise InputError(f"{name} {what.format(name)}")
+    start = line.strip()
+    if start == b"{":
+        raise InputError(
+            f"{name} holds an object spread over lines; JSON Lines has one whole object a line "
+            f"(jq -c . {name} rewrites it)"
+        )
+    if start.startswith(b"[") and (not _is_value(start) or _is_array_of_rows(start)):
+        raise InputError(
+            f"{name} is a JSON array; JSON Lines has one object a line and no brackets around "
+            f"(jq -c '.[]' {name} rewrites it)"
+        )
+
+
+def _is_value(line: bytes) -> bool:
+    try:
+        parse_line(line)
+    except BadJson:
+        return False
+    return True
+
+
+def _is_array_of_rows(line: bytes) -> bool:
+    value = parse_line(line)
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
