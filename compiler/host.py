@@ -9,7 +9,7 @@ Law: `to_host` of a checked expression never fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Protocol
 
 from sglc.compiler import syntax
@@ -36,11 +36,15 @@ class Tables(Protocol):
 
 
 def to_host(
-    expr: syntax.Expr, tables: Tables, operand: Callable[[syntax.Node], int]
+    expr: syntax.Expr,
+    tables: Tables,
+    operand: Callable[[syntax.Node], int],
+    lowered: Container[syntax.Node] = (),
 ) -> host.Expr:
     """The host expression of `expr`. `operand` is asked for the index of each node that is not
-    pure and of each variable, in the order of evaluation."""
-    return _Translation(tables, operand, frozenset()).expr(expr)
+    pure and of each variable, in the order of evaluation; so it is of the nodes in `lowered`,
+    whatever they are."""
+    return _Translation(tables, operand, lowered, frozenset()).expr(expr)
 
 
 def is_pure(expr: syntax.Expr, tables: Tables) -> bool:
@@ -54,7 +58,7 @@ def is_operand_call(node: syntax.Node, tables: Tables) -> bool:
         return True
     if not isinstance(node, syntax.Call):
         return False
-    callee = tables.callees[node]
+    callee = tables.callees.get(node)
     return not isinstance(callee, Builtin) or callee.name in READS
 
 
@@ -120,13 +124,17 @@ class _Translation:
         self,
         tables: Tables,
         operand: Callable[[syntax.Node], int],
+        lowered: Container[syntax.Node],
         locals: frozenset[str],
     ) -> None:
         self.tables = tables
         self.operand = operand
+        self.lowered = lowered
         self.locals = locals
 
     def expr(self, node: syntax.Expr) -> host.Expr:
+        if node in self.lowered:
+            return host.Operand(self.operand(node))
         match node:
             case syntax.Name(text=text) if text in self.locals:
                 return host.Local(text)
@@ -219,7 +227,9 @@ class _Translation:
         for clause in node.clauses:
             items = inner.expr(clause.items)
             names = tuple(target.text for target in clause.targets)
-            inner = _Translation(self.tables, self.operand, inner.locals | set(names))
+            inner = _Translation(
+                self.tables, self.operand, self.lowered, inner.locals | set(names)
+            )
             tests = inner._all(clause.tests)
             clauses.append(host.Clause(names, items, tests, clause.span))
         key = None if node.key is None else inner.expr(node.key)
