@@ -57,12 +57,14 @@ class Sampling:
 @dataclass(frozen=True, slots=True, eq=False)
 class GenRequest:
     """Generate after `prefix`. `seed` is 64 bits and alone decides the draws. `order` sorts requests:
-    lower runs first where memory forces a choice (row, then program order)."""
+    lower runs first where memory forces a choice (row, then program order). `name` is the author's name for
+    the value, for `sglc.testing`; a real engine has no use for it."""
 
     prefix: Prefix
     sampling: Sampling
     seed: int
     order: tuple[int, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class ScoreRequest:
     choices: tuple[tuple[int, ...], ...]
     unconditional: bool = False
     order: tuple[int, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
