@@ -184,7 +184,7 @@ def map_ops(region: Region, function: Callable[[Op], Iterable[Op]]) -> Region:
 
 @dataclass(frozen=True, slots=True)
 class Substitution:
-    """What to put for values, by id. `rounds` gives plain ints for path items, where they are known."""
+    """What to put for values, by id. `rounds` gives path items that are known ints."""
 
     values: Mapping[int, Value]
     rounds: Mapping[int, int] = field(default_factory=dict)
@@ -212,7 +212,7 @@ class Substitution:
 def substitute(
     region: Region, values: Mapping[int, Value], rounds: Mapping[int, int] | None = None
 ) -> Region:
-    """The region with other values put for those of these ids, and ints for path items of `rounds`."""
+    """The region with `values` put for those of these ids, and `rounds` for path items."""
     return Substitution(values, rounds or {}).region(region)
 
 

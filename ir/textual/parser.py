@@ -1,0 +1,376 @@
+"""The reader of what `printer.py` prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from sglc.ir import ops
+from sglc.ir import types as t
+from sglc.ir.host.expr import Expr
+from sglc.ir.ops import ExternDecl, Function, Module, Op, Param, Path, Region, Terminator, Value
+from sglc.ir.textual.parse_exprs import ExprParser
+from sglc.ir.textual.scanner import Scanner
+from sglc.ir.textual.types import (
+    RecordNames,
+    parse_fields,
+    parse_record_name,
+    parse_type,
+    parse_value_type,
+    separated,
+)
+
+_VALUE = re.compile(r"%(?:([^\W\d]\w*(?:\.[^\W\d]\w*)*)\.)?(\d+)")
+_DOLLAR = re.compile(r"\$(\d+)")
+_ENDS: dict[str, type[Terminator]] = {
+    "yield": ops.Yield,
+    "continue": ops.Continue,
+    "break": ops.Break,
+    "leave": ops.Leave,
+}
+
+
+def parse(text: str) -> Module:
+    s = Scanner(text)
+    records = RecordNames()
+    externs: list[ExternDecl] = []
+    functions: list[Function] = []
+    s.skip_lines()
+    while s.pos < len(text):
+        word = s.word("a declaration")
+        if word == "record":
+            _record(s, records)
+        elif word == "extern":
+            externs.append(_extern(s, records))
+        elif word in ("program", "function"):
+            functions.append(FunctionParser(s, records).function(word == "program"))
+        else:
+            s.fail("record, extern, program or function")
+        s.skip_lines()
+    programs = [f for f in functions if f.is_program]
+    if len(programs) != 1:
+        s.fail(f"one program in the module, not {len(programs)}")
+    fragments = tuple(f for f in functions if not f.is_program)
+    return Module(programs[0], fragments, tuple(externs), sources=())
+
+
+def _record(s: Scanner, records: RecordNames) -> None:
+    if s.sees('"'):
+        s.pos -= len("record ")
+    shown, name = parse_record_name(s)
+    records.declare(shown, t.RecordType(name, parse_fields(s, records)))
+
+
+def _extern(s: Scanner, records: RecordNames) -> ExternDecl:
+    def param() -> tuple[str, t.Type]:
+        name = s.name()
+        s.expect(":")
+        return name, parse_type(s, records)
+
+    name = s.name()
+    s.expect("(")
+    params = tuple(separated(s, ")", param))
+    s.expect("->")
+    result = parse_type(s, records)
+    is_pure = s.accept_word("pure")
+    timeout = s.number() if s.accept_word("timeout") else None
+    retries = s.integer() if s.accept_word("retries") else 0
+    return ExternDecl(name, params, result, is_pure, timeout, retries)
+
+
+class FunctionParser:
+    """One function; `values` are those defined so far, by id."""
+
+    def __init__(self, scanner: Scanner, records: RecordNames) -> None:
+        self.s = scanner
+        self.records = records
+        self.values: dict[int, Value] = {}
+
+    def function(self, is_program: bool) -> Function:
+        s = self.s
+        name = s.name()
+        s.expect("(")
+        params = tuple(separated(s, ")", self.param))
+        result = parse_type(s, self.records) if s.accept("->") else None
+        returns_names = s.accept_word("names")
+        body = self.region(tuple(param.value for param in params))
+        return Function(name, body, is_program, params if is_program else (), result, returns_names)
+
+    def param(self) -> Param:
+        value = self.definition()
+        return Param(value, self.expr_over(()) if self.s.accept("=") else None)
+
+    # ------------------------------------------------------------ values
+
+    def value_name(self) -> tuple[int, str]:
+        match = self.s.take(_VALUE)
+        if match is None:
+            self.s.fail("a value")
+        return int(match[2]), match[1] or ""
+
+    def definition(self) -> Value:
+        id, name = self.value_name()
+        self.s.expect(":")
+        value = Value(id, parse_value_type(self.s, self.records), name)
+        self.values[id] = value
+        return value
+
+    def value(self) -> Value:
+        start = self.s.pos
+        id, _ = self.value_name()
+        if id not in self.values:
+            self.s.pos = start
+            self.s.fail("a value that is defined above")
+        return self.values[id]
+
+    def values_up_to(self, end: str) -> tuple[Value, ...]:
+        return tuple(separated(self.s, end, self.value))
+
+    def pairs(self, word: str) -> tuple[tuple[str, Value], ...]:
+        """`word (name=%value, ...)`, or nothing."""
+
+        def pair() -> tuple[str, Value]:
+            name = self.s.name()
+            self.s.expect("=")
+            return name, self.value()
+
+        if not self.s.accept_word(word):
+            return ()
+        self.s.expect("(")
+        return tuple(separated(self.s, ")", pair))
+
+    def names(self, word: str) -> tuple[str, ...]:
+        """`word [name, ...]`, or nothing."""
+        if not self.s.accept_word(word):
+            return ()
+        self.s.expect("[")
+        return tuple(separated(self.s, "]", self.s.name))
+
+    def path(self) -> Path:
+        self.s.expect_word("path")
+        self.s.expect("[")
+        return tuple(
+            separated(self.s, "]", lambda: self.value() if self.s.sees("%") else self.s.integer())
+        )
+
+    # ------------------------------------------------------------ regions
+
+    def region(self, args: tuple[Value, ...] | None = None) -> Region:
+        """A region from its arguments, unless given, to its closing brace."""
+        s = self.s
+        if args is None:
+            args = tuple(separated(s, ")", self.definition)) if s.accept("(") else ()
+        s.expect("{")
+        body: list[Op] = []
+        while True:
+            s.skip_lines()
+            if s.peek_word() in _ENDS:
+                break
+            body.append(self.op())
+        end = _ENDS[s.word()](self.values_of_line())
+        s.skip_lines()
+        s.expect("}")
+        return Region(args, tuple(body), end)
+
+    def values_of_line(self) -> tuple[Value, ...]:
+        if not self.s.sees("%"):
+            return ()
+        values = [self.value()]
+        while self.s.accept(","):
+            values.append(self.value())
+        return tuple(values)
+
+    def op(self) -> Op:
+        s = self.s
+        results: list[Value] = []
+        if s.sees("%"):
+            results.append(self.definition())
+            while s.accept(","):
+                results.append(self.definition())
+            s.expect("=")
+        start = s.pos
+        word = s.word("an op")
+        reader = _READERS.get(word)
+        if reader is None:
+            s.pos = start
+            s.fail("an op")
+        return reader(self, results)
+
+    # ------------------------------------------------------------ ops
+
+    def one(self, results: list[Value]) -> Value:
+        if len(results) != 1:
+            self.s.fail("an op with one result")
+        return results[0]
+
+    def start(self, results: list[Value]) -> Op:
+        return ops.Start(self.one(results))
+
+    def append(self, results: list[Value]) -> Op:
+        context = self.value()
+        self.s.expect(",")
+        return ops.Append(self.one(results), context, self.value())
+
+    def control(self, results: list[Value]) -> Op:
+        context = self.value()
+        self.s.expect(",")
+        return ops.Control(self.one(results), context, self.s.string())
+
+    def open(self, results: list[Value]) -> Op:
+        context = self.value()
+        self.s.expect(",")
+        return ops.Open(self.one(results), context, self.s.string())
+
+    def close(self, results: list[Value]) -> Op:
+        return ops.Close(self.one(results), self.value())
+
+    def name_before_from(self) -> str:
+        name = "" if self.s.peek_word() == "from" else self.s.name()
+        self.s.expect_word("from")
+        return name
+
+    def gen(self, results: list[Value]) -> Op:
+        name, context = self.name_before_from(), self.value()
+        self.s.expect_word("as")
+        type = parse_type(self.s, self.records)
+        options = self.pairs("with")
+        splits = self.s.accept_word("reasoning")
+        metas = self.metas(results)
+        return ops.Gen(
+            results[0], results[1], metas, context, type, options, self.path(), splits, name
+        )
+
+    def select(self, results: list[Value]) -> Op:
+        name, context = self.name_before_from(), self.value()
+        self.s.expect_word("in")
+        choices = self.value()
+        self.s.expect_word("by")
+        method = self.s.name()
+        temperature = self.value() if self.s.accept_word("temperature") else None
+        metas = self.metas(results)
+        return ops.Select(
+            results[0], results[1], metas, context, choices, method, temperature, self.path(), name
+        )
+
+    def metas(self, results: list[Value]) -> tuple[tuple[str, Value], ...]:
+        names = self.names("metas")
+        if len(results) != 2 + len(names):
+            self.s.fail(f"{2 + len(names)} results")
+        return tuple(zip(names, results[2:], strict=True))
+
+    def capture(self, results: list[Value]) -> Op:
+        before = self.value()
+        self.s.expect(",")
+        return ops.Capture(self.one(results), before, self.value())
+
+    def join(self, results: list[Value]) -> Op:
+        context = self.value()
+        self.s.expect(",")
+        branches = self.value()
+        self.s.expect_word("since")
+        return ops.Join(self.one(results), context, self.value(), branches)
+
+    def let(self, results: list[Value]) -> Op:
+        found: list[Value] = []
+        expr = self.expr_over(found)
+        if self.s.accept_word("over"):
+            self.s.expect("(")
+            return ops.Let(self.one(results), expr, self.values_up_to(")"))
+        return ops.Let(self.one(results), expr, tuple(found))
+
+    def expr_over(self, found: list[Value] | tuple[()]) -> Expr:
+        """An expression; each value that it names is added to `found` when it is new there."""
+
+        def operand() -> int:
+            dollar = self.s.take(_DOLLAR)
+            if dollar is not None:
+                return int(dollar[1])
+            value = self.value()
+            if isinstance(found, tuple):
+                self.s.fail("an expression without values")
+            if value not in found:
+                found.append(value)
+            return found.index(value)
+
+        return ExprParser(self.s, operand).expr()
+
+    def extern(self, results: list[Value]) -> Op:
+        name = self.s.name()
+        self.s.expect("(")
+        args = self.values_up_to(")")
+        return ops.Extern(self.one(results), name, args, self.path())
+
+    def call(self, results: list[Value]) -> Op:
+        name = self.s.name()
+        self.s.expect("(")
+        source, *args = self.values_up_to(")")
+        defaults = self.pairs("defaults")
+        value = results[1] if len(results) == 2 else None
+        return ops.Call(results[0], value, name, source, tuple(args), defaults, self.path())
+
+    def require(self, results: list[Value]) -> Op:
+        return ops.Require(self.value(), self.region())
+
+    def if_(self, results: list[Value]) -> Op:
+        condition, then = self.value(), self.region()
+        self.s.expect_word("else")
+        return ops.If(tuple(results), condition, then, self.region())
+
+    def carried(self) -> tuple[Value, ...]:
+        if not self.s.accept_word("carrying"):
+            return ()
+        self.s.expect("(")
+        return self.values_up_to(")")
+
+    def for_(self, results: list[Value]) -> Op:
+        items, inits = self.value(), self.carried()
+        return ops.For(tuple(results), items, inits, self.region())
+
+    def while_(self, results: list[Value]) -> Op:
+        self.s.expect_word("max")
+        limit, inits, test = self.value(), self.carried(), self.region()
+        self.s.expect_word("do")
+        return ops.While(tuple(results), limit, inits, test, self.region())
+
+    def fork(self, results: list[Value]) -> Op:
+        context = self.value() if self.s.sees("%") else None
+        self.s.expect_word("over")
+        items = self.value()
+        fields = self.names("fields")
+        contexts = results[1] if len(results) == 2 else None
+        return ops.Fork(results[0], contexts, context, items, fields, self.region())
+
+    def run(self, results: list[Value]) -> Op:
+        return ops.Run(self.one(results), self.region())
+
+    def try_(self, results: list[Value]) -> Op:
+        body = self.region()
+        self.s.expect_word("else")
+        return ops.Try(tuple(results), body, self.region())
+
+    def scope(self, results: list[Value]) -> Op:
+        return ops.Scope(tuple(results), self.region())
+
+
+_READERS: dict[str, Callable[[FunctionParser, list[Value]], Op]] = {
+    "start": FunctionParser.start,
+    "append": FunctionParser.append,
+    "control": FunctionParser.control,
+    "open": FunctionParser.open,
+    "close": FunctionParser.close,
+    "gen": FunctionParser.gen,
+    "select": FunctionParser.select,
+    "capture": FunctionParser.capture,
+    "join": FunctionParser.join,
+    "let": FunctionParser.let,
+    "extern": FunctionParser.extern,
+    "call": FunctionParser.call,
+    "require": FunctionParser.require,
+    "if": FunctionParser.if_,
+    "for": FunctionParser.for_,
+    "while": FunctionParser.while_,
+    "fork": FunctionParser.fork,
+    "run": FunctionParser.run,
+    "try": FunctionParser.try_,
+    "scope": FunctionParser.scope,
+}
