@@ -43,8 +43,8 @@ class Tokenizer(Protocol):
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]: ...
 
     def stable_len(self, text: str) -> int:
-        """The most characters c such that encode(text + x) == encode(text[:c]) + encode(text[c:] + x) for
-        every x; 0 where the tokenizer allows no such promise."""
+        """A number of characters c, as large as can be proved, such that for every x
+        encode(text + x) == encode(text[:c]) + encode(text[c:] + x); 0 where nothing can."""
         ...
 
     def token_bytes(self, token_id: int) -> bytes:
@@ -59,7 +59,7 @@ class Tokenizer(Protocol):
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """A model as the compiler sees it. `sees_images` is False for a model without a vision tower.
-    `thinking` are the texts that open and close the model's reasoning (default <think>, </think>)."""
+    `thinking` are the texts that open and close the model's reasoning."""
 
     identity: ModelIdentity
     tokenizer: Tokenizer
