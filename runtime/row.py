@@ -11,7 +11,8 @@ from sglc.ir.span import Span
 @dataclass(frozen=True, slots=True)
 class BoundRow:
     """A checked input row. `key` decides its seeds (--row-id, or a hash of its inputs and how many
-    equal rows came before) and so does not depend on its place. `index` counts from 0 in the file."""
+    equal rows came before) and so does not depend on its place. `index` counts from 0 in the
+    file."""
 
     index: int
     key: bytes
@@ -20,8 +21,9 @@ class BoundRow:
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens of one row. `prompt` counts every context's text as if nothing were shared; `decoded` what was
-    sampled; `scored` what select ran."""
+    """Tokens of one row, as if nothing were shared with other rows or branches: `prompt_tokens` the
+    lengths of the prefixes that its requests started from, `decoded_tokens` what was sampled,
+    `scored_tokens` the distinct tokens that select ran."""
 
     prompt_tokens: int = 0
     decoded_tokens: int = 0
@@ -31,8 +33,8 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """`names` are (name, value) in the order bound; `contexts` the final texts, each a list of
-    {"role": str | None, "text": str}, the main one first."""
+    """`names` are (name, value) of gens and selects in program order; `contexts` the final texts,
+    each a list of {"role": str | None, "text": str}, the main one first."""
 
     names: tuple[tuple[str, Value], ...]
     contexts: tuple[list[dict[str, str | None]], ...]
@@ -60,3 +62,17 @@ class RowFailed:
 
 
 Outcome = RowDone | RowFailed
+
+
+class RowFailure(Exception):
+    """Raised where a row cannot go on; the machine turns it into that row's `RowFailed`.
+
+    Codes of the runtime, beside those of `HostError` and of the engine: "require", "extern",
+    "too_long", "bad_option", "bad_choices", "no_start", "role".
+    """
+
+    def __init__(self, code: str, message: str, span: Span | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.span = span

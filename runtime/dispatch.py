@@ -1,0 +1,114 @@
+"""Between tasks and the engine: what tasks need is gathered, tokenized together, merged, and asked.
+
+A task that needs tokens calls `encode`, one that needs the engine calls `ask`; each gives a
+continuation that runs when the answer is there. Requests with equal merge keys that are in flight
+at the same time are one request (rule 6 of the language; who asks decides what is deterministic).
+Law: a continuation runs at most once, and never for a row that is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from sglc.runtime.engine.request import Engine, Request, Result
+from sglc.runtime.row import RowFailure
+from sglc.runtime.stretch import Encoded, Piece, StretchEncoder
+from sglc.runtime.task import RowState, Task
+
+T = TypeVar("T")
+OnEncoded = Callable[[list[Encoded]], None]
+OnResult = Callable[[Result], None]
+MergeKey = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class _InFlight:
+    merge_key: MergeKey | None
+    waiting: list[tuple[Task, OnResult]] = field(default_factory=list)
+
+
+class Dispatch:
+    """`on_failure` takes a task whose continuation raised, and what it raised."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        encoder: StretchEncoder,
+        on_failure: Callable[[Task, RowFailure], None],
+    ) -> None:
+        self._engine = engine
+        self._encoder = encoder
+        self._on_failure = on_failure
+        self._to_encode: list[tuple[Task, Sequence[Sequence[Piece]], OnEncoded]] = []
+        self._in_flight: dict[Request, _InFlight] = {}
+        self._by_key: dict[MergeKey, Request] = {}
+
+    def encode(self, task: Task, stretches: Sequence[Sequence[Piece]], then: OnEncoded) -> None:
+        """`then` gets the tokens of each stretch in the next `flush`."""
+        self._to_encode.append((task, stretches, then))
+
+    def ask(
+        self, task: Task, request: Request, then: OnResult, merge_key: MergeKey | None = None
+    ) -> None:
+        """Submit a request, or wait for an equal one that is in flight."""
+        if merge_key is not None:
+            same = self._by_key.setdefault(merge_key, request)
+            if same is not request:
+                self._in_flight[same].waiting.append((task, then))
+                task.row.requests.add(same)
+                return
+        self._in_flight[request] = _InFlight(merge_key, [(task, then)])
+        task.row.requests.add(request)
+        self._engine.submit(request)
+
+    def flush(self) -> bool:
+        """Tokenize all that waits, in one batch. False when there was nothing."""
+        jobs, self._to_encode = self._to_encode, []
+        jobs = [job for job in jobs if not job[0].row.is_over]
+        if not jobs:
+            return False
+        encoded = self._encoder.encode([pieces for _, stretches, _ in jobs for pieces in stretches])
+        start = 0
+        for task, stretches, then in jobs:
+            mine = encoded[start : start + len(stretches)]
+            start += len(stretches)
+            self._continue(task, then, mine)
+        return True
+
+    def deliver(self, result: Result) -> None:
+        """Hand the engine's answer to all that wait for it."""
+        entry = self._forget_request(result.request)
+        if entry is not None:
+            for task, then in entry.waiting:
+                task.row.requests.discard(result.request)
+                self._continue(task, then, result)
+
+    def forget(self, row: RowState) -> None:
+        """Cancel what only this row waits for."""
+        for request in row.requests:
+            entry = self._in_flight[request]
+            entry.waiting = [(task, then) for task, then in entry.waiting if task.row is not row]
+            if not entry.waiting:
+                self._forget_request(request)
+                self._engine.cancel(request)
+        row.requests.clear()
+
+    @property
+    def num_in_flight(self) -> int:
+        return len(self._in_flight)
+
+    def _forget_request(self, request: Request) -> _InFlight | None:
+        entry = self._in_flight.pop(request, None)
+        if entry is not None and entry.merge_key is not None:
+            del self._by_key[entry.merge_key]
+        return entry
+
+    def _continue(self, task: Task, then: Callable[[T], None], answer: T) -> None:
+        if task.row.is_over:
+            return
+        try:
+            then(answer)
+        except RowFailure as failure:
+            self._on_failure(task, failure)

@@ -1,0 +1,203 @@
+"""The interpreter of plans: many rows at once, each a few tasks, in step with an engine.
+
+`step` runs every task that can go on until all wait; tokenizes what they ask in one batch and
+submits it; lets the engine do one forward pass; and hands its results back. There is no cache to
+guess with: tasks hold contexts, contexts hold engine prefixes, and dropping a register frees what
+only it held.
+Law: a row that fails ends alone; its requests and calls are given up, and no other row notices.
+Knows nothing about files, windows of rows or the order of results.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sglc.codegen.plan import Plan
+from sglc.ir.host.error import HostError
+from sglc.ir.host.evaluate import HostEnv
+from sglc.ir.host.expr import Value
+from sglc.ir.span import Span
+from sglc.ir.values import Mismatch, conform
+from sglc.runtime.dispatch import Dispatch
+from sglc.runtime.engine.request import Engine
+from sglc.runtime.externs import ExternCalls
+from sglc.runtime.meaning import meaning, span_of
+from sglc.runtime.model.spec import ModelSpec
+from sglc.runtime.row import BoundRow, Outcome, RowDone, RowFailed, RowFailure, Trace
+from sglc.runtime.setting import Setting
+from sglc.runtime.settle import Settler
+from sglc.runtime.stretch import StretchEncoder
+from sglc.runtime.task import RowState, Task
+
+EXTERN_WAIT = 0.05  # seconds that one step waits for externs when nothing else can go on
+
+
+class Machine:
+    """Runs rows through a plan. `externs` holds a function for each extern that the plan names;
+    raises `ValueError` where one is missing. One thread only."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        spec: ModelSpec,
+        engine: Engine,
+        *,
+        seed: int = 0,
+        externs: Mapping[str, Callable[..., Any]] | None = None,
+        keep_trace: bool = False,
+    ) -> None:
+        self._plan = plan
+        self._engine = engine
+        self._keeps_trace = keep_trace
+        self._externs = ExternCalls(plan.externs, externs or {})
+        encoder = StretchEncoder(spec.tokenizer, plan.constants)
+        self._settler = Settler(engine, spec.tokenizer, plan.model.context_len)
+        self._dispatch = Dispatch(engine, encoder, self._failed_waiting)
+        setting = Setting(
+            markup=plan.markup,
+            tokenizer=spec.tokenizer,
+            thinking=spec.thinking,
+            env=HostEnv(spec.tokenizer),
+            encoder=encoder,
+            settler=self._settler,
+            dispatch=self._dispatch,
+            externs=self._externs,
+            scheduler=self,
+            run_seed=seed,
+            keeps_trace=keep_trace,
+        )
+        self._code = [meaning(plan.code, index, setting) for index in range(len(plan.code))]
+        self._ready: deque[Task] = deque()
+        self._rows: set[RowState] = set()
+        self._outcomes: list[Outcome] = []
+
+    @property
+    def num_active(self) -> int:
+        """Rows that were started and whose outcome has not been returned yet."""
+        return len(self._rows) + len(self._outcomes)
+
+    def start(self, row: BoundRow) -> None:
+        """Take a row in; it runs from the next `step` on."""
+        state = RowState(row)
+        regs: list[Any] = [None] * self._plan.num_regs
+        for param in self._plan.params:
+            regs[param.reg] = row.values.get(param.name, param.default)
+        self._rows.add(state)
+        self._ready.append(Task(state, regs, 0, (row.index,)))
+
+    def step(self) -> list[Outcome]:
+        """Go on as far as one engine step leads; returns the rows that ended. Waits (a little) only
+        where externs are all that is left."""
+        self._externs.poll()
+        self._run_ready()
+        if not self._engine.is_idle:
+            for result in self._engine.step():
+                self._dispatch.deliver(result)
+            self._run_ready()
+        elif self._externs.num_pending:
+            self._externs.poll(0.0 if self._outcomes else EXTERN_WAIT)
+            self._run_ready()
+        elif self._rows:
+            raise RuntimeError(
+                "rows are waiting, but nothing that they could wait for is under way"
+            )
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    def close(self) -> None:
+        """Give up all rows; the engine is left without requests or prefixes of this machine."""
+        for row in list(self._rows):
+            self._release(row)
+        self._externs.close()
+        self._settler.close()
+        self._ready.clear()
+
+    # ------------------------------------------------------------ for instructions
+
+    def resume(self, task: Task, pc: int) -> None:
+        task.pc = pc
+        self._ready.append(task)
+
+    def fault(self, task: Task, failure: RowFailure, *, is_catchable: bool) -> None:
+        if is_catchable and task.handlers:
+            self.resume(task, task.handlers.pop())
+        else:
+            self._fail(task, failure)
+
+    def end(self, task: Task) -> None:
+        row = task.row
+        task.end()
+        if row.tasks:
+            return
+        try:
+            output = self._output(row)
+        except Mismatch as mismatch:
+            failure = RowFailure("type_error", f"the program's value: {mismatch}")
+            self._finish(row, self._failed(row, failure, None))
+            return
+        trace = self._trace(row) if self._keeps_trace else None
+        self._finish(row, RowDone(row.bound.index, output, row.usage, trace))
+
+    # ------------------------------------------------------------ tasks
+
+    def _run_ready(self) -> None:
+        while True:
+            while self._ready:
+                task = self._ready.popleft()
+                if not task.row.is_over:
+                    self._advance(task)
+            if not self._dispatch.flush():
+                return
+
+    def _advance(self, task: Task) -> None:
+        """Run a task until it waits, ends or fails."""
+        code, pc = self._code, task.pc
+        try:
+            while pc >= 0:
+                task.pc = pc
+                pc = code[pc](task)
+        except HostError as error:
+            failure = RowFailure(error.code, error.message, error.span)
+            self.fault(task, failure, is_catchable=True)
+        except RowFailure as failure:
+            self.fault(task, failure, is_catchable=False)
+
+    def _failed_waiting(self, task: Task, failure: RowFailure) -> None:
+        self.fault(task, failure, is_catchable=False)
+
+    # ------------------------------------------------------------ the end of a row
+
+    def _fail(self, task: Task, failure: RowFailure) -> None:
+        span = failure.span or span_of(self._plan.code[task.pc])
+        self._finish(task.row, self._failed(task.row, failure, span))
+
+    def _failed(self, row: RowState, failure: RowFailure, span: Span | None) -> RowFailed:
+        return RowFailed(row.bound.index, failure.code, failure.message, span, usage=row.usage)
+
+    def _finish(self, row: RowState, outcome: Outcome) -> None:
+        self._release(row)
+        self._outcomes.append(outcome)
+
+    def _release(self, row: RowState) -> None:
+        row.is_over = True
+        self._rows.discard(row)
+        self._dispatch.forget(row)
+        if self._externs.num_pending:
+            self._externs.forget(row)
+        for task in list(row.tasks):
+            task.end()
+
+    def _output(self, row: RowState) -> Value:
+        if self._plan.result is None:
+            return row.output
+        return conform(row.output, self._plan.result)
+
+    def _trace(self, row: RowState) -> Trace:
+        names = sorted(row.names, key=lambda found: found[0])
+        contexts = sorted(row.contexts, key=lambda found: found[0])
+        return Trace(
+            tuple((name, value) for _, name, value in names),
+            tuple(context.segments() for _, context in contexts),
+        )

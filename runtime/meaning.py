@@ -1,0 +1,361 @@
+"""What each instruction of a plan does: a function from a task to the next instruction's index.
+
+`meaning(code, index, setting)` compiles one instruction to a closure, once a plan. A closure reads
+and writes the task's registers; it returns BLOCKED when the task must wait, and whoever ends the
+wait resumes it.
+Law: a closure either fails (HostError, RowFailure) or leaves the task at the returned instruction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any
+
+from sglc.codegen import plan as p
+from sglc.ir.host.evaluate import compile_expr
+from sglc.ir.host.expr import Value
+from sglc.ir.host.operators import items_of
+from sglc.runtime.choose import Choose
+from sglc.runtime.context import Context
+from sglc.runtime.generate import Generate
+from sglc.runtime.row import RowFailure
+from sglc.runtime.setting import Setting
+from sglc.runtime.spawn import fork, run
+from sglc.runtime.task import BLOCKED, Promise, Task
+
+Meaning = Callable[[Task], int]
+
+
+def meaning(code: Sequence[p.Instruction], index: int, setting: Setting) -> Meaning:
+    """The closure of `code[index]`; waits first for the promises among the registers it reads."""
+    instruction = code[index]
+    plain = _plain_meaning(instruction, index + 1, setting)
+    reads = _reads(instruction)
+    makes_promises = any(isinstance(other, p.Fork | p.Run) for other in code)
+    return _awaiting(plain, reads, index) if reads and makes_promises else plain
+
+
+def span_of(instruction: p.Instruction) -> Any:
+    """Where an instruction came from, if it says so."""
+    return getattr(instruction, "span", None)
+
+
+def _plain_meaning(instruction: p.Instruction, next_pc: int, setting: Setting) -> Meaning:
+    match instruction:
+        case p.Start():
+            return _start(instruction, next_pc, setting)
+        case p.Append():
+            return _append(instruction, next_pc, setting)
+        case p.Control():
+            return _control(instruction, next_pc, setting)
+        case p.Open():
+            return _open(instruction, next_pc, setting)
+        case p.Close():
+            return _close(instruction, next_pc, setting)
+        case p.Gen():
+            return Generate(instruction, next_pc, setting)
+        case p.Select():
+            return Choose(instruction, next_pc, setting)
+        case p.Capture():
+            return _capture(instruction, next_pc)
+        case p.Join():
+            return _join(instruction, next_pc, setting)
+        case p.Eval():
+            return _eval(instruction, next_pc, setting)
+        case p.Move():
+            return _move(instruction, next_pc)
+        case p.Extern():
+            return _extern(instruction, next_pc, setting)
+        case p.Drop():
+            return _drop(instruction, next_pc)
+        case p.Jump(to):
+            return lambda task: to
+        case p.Branch():
+            return _branch(instruction, next_pc)
+        case p.Next():
+            return _next(instruction, next_pc)
+        case p.Fork():
+            return fork(instruction, next_pc, setting)
+        case p.Run():
+            return run(instruction, next_pc, setting)
+        case p.End():
+            return _end(instruction, setting)
+        case p.EnterTry():
+            return _enter_try(instruction, next_pc)
+        case p.LeaveTry():
+            return _leave_try(next_pc)
+        case p.Fail():
+            return _fail(instruction)
+        case p.Return():
+            return _return(instruction, setting)
+
+
+def _reads(instruction: p.Instruction) -> tuple[p.Reg, ...]:
+    """The registers whose values the instruction needs. `Move` needs none: it moves promises as
+    they are."""
+    match instruction:
+        case p.Append(src=src, text=text):
+            return (src, text)
+        case p.Control(src=src) | p.Open(src=src) | p.Close(src=src):
+            return (src,)
+        case p.Gen():
+            options = tuple(reg for _, reg in instruction.options)
+            return (instruction.src, *options, *_path_reads(instruction.path))
+        case p.Select():
+            own = (instruction.src, instruction.choices, *_path_reads(instruction.path))
+            return own if instruction.temperature is None else (*own, instruction.temperature)
+        case p.Capture(before=before, after=after):
+            return (before, after)
+        case p.Join(context=context, base=base, branches=branches):
+            return (context, base, branches)
+        case p.Eval(args=args):
+            return args
+        case p.Extern():
+            return (*instruction.args, *_path_reads(instruction.path))
+        case p.Branch(condition=condition):
+            return (condition,)
+        case p.Next(items=items, index=index):
+            return (items, index)
+        case p.Fork(src=src, items=items):
+            return (items,) if src is None else (src, items)
+        case p.End(values=values):
+            return values
+        case p.Fail(message=message):
+            return (message,)
+        case p.Return(context=context, value=value):
+            return (context, value)
+        case _:
+            return ()
+
+
+def _path_reads(path: p.Path) -> tuple[p.Reg, ...]:
+    return tuple(item.reg for item in path if isinstance(item, p.PathReg))
+
+
+def _awaiting(plain: Meaning, reads: tuple[p.Reg, ...], index: int) -> Meaning:
+    def step(task: Task) -> int:
+        regs = task.regs
+        for reg in reads:
+            promise = regs[reg]
+            if promise.__class__ is Promise:
+                if not promise.is_done:
+                    task.pc = index
+                    promise.waiters.append(task)
+                    return BLOCKED
+                regs[reg] = promise.value
+        return plain(task)
+
+    return step
+
+
+# ---------------------------------------------------------------- contexts
+
+
+def _start(i: p.Start, next_pc: int, setting: Setting) -> Meaning:
+    empty = setting.settler.empty_context()
+
+    def step(task: Task) -> int:
+        task.regs[i.dst] = empty
+        return next_pc
+
+    return step
+
+
+def _append(i: p.Append, next_pc: int, setting: Setting) -> Meaning:
+    dst, src, text, markup = i.dst, i.src, i.text, setting.markup
+
+    def step(task: Task) -> int:
+        regs = task.regs
+        regs[dst] = regs[src].append(regs[text], markup)
+        return next_pc
+
+    return step
+
+
+def _control(i: p.Control, next_pc: int, setting: Setting) -> Meaning:
+    token_id = setting.tokenizer.control_id(i.token)
+    if token_id is None:
+        raise ValueError(f"the model has no control token {i.token!r}")
+
+    def step(task: Task) -> int:
+        task.regs[i.dst] = task.regs[i.src].control(token_id, setting.markup)
+        return next_pc
+
+    return step
+
+
+def _open(i: p.Open, next_pc: int, setting: Setting) -> Meaning:
+    dst, src, role, markup = i.dst, i.src, i.role, setting.markup
+
+    def step(task: Task) -> int:
+        regs = task.regs
+        regs[dst] = regs[src].open(role, markup)
+        return next_pc
+
+    return step
+
+
+def _close(i: p.Close, next_pc: int, setting: Setting) -> Meaning:
+    dst, src, markup = i.dst, i.src, setting.markup
+
+    def step(task: Task) -> int:
+        regs = task.regs
+        regs[dst] = regs[src].close(markup)
+        return next_pc
+
+    return step
+
+
+def _capture(i: p.Capture, next_pc: int) -> Meaning:
+    def step(task: Task) -> int:
+        regs = task.regs
+        regs[i.dst] = regs[i.after].text_since(regs[i.before])
+        return next_pc
+
+    return step
+
+
+def _join(i: p.Join, next_pc: int, setting: Setting) -> Meaning:
+    def step(task: Task) -> int:
+        regs = task.regs
+        context: Context = regs[i.context]
+        for branch in regs[i.branches]:
+            context = context.joined(branch, regs[i.base], setting.markup)
+        regs[i.dst] = context
+        return next_pc
+
+    return step
+
+
+# ---------------------------------------------------------------- host values
+
+
+def _eval(i: p.Eval, next_pc: int, setting: Setting) -> Meaning:
+    compute, env, dst, args = compile_expr(i.expr), setting.env, i.dst, i.args
+
+    def step(task: Task) -> int:
+        regs = task.regs
+        regs[dst] = compute([regs[arg] for arg in args], env)
+        return next_pc
+
+    return step
+
+
+def _move(i: p.Move, next_pc: int) -> Meaning:
+    if len(i.srcs) == 1:
+        (dst,), (src,) = i.dsts, i.srcs
+
+        def step(task: Task) -> int:
+            task.regs[dst] = task.regs[src]
+            return next_pc
+
+        return step
+    if not i.srcs:
+        return lambda task: next_pc
+    read = itemgetter(*i.srcs)
+
+    def step_all(task: Task) -> int:
+        regs = task.regs
+        for dst, value in zip(i.dsts, read(regs), strict=True):
+            regs[dst] = value
+        return next_pc
+
+    return step_all
+
+
+def _extern(i: p.Extern, next_pc: int, setting: Setting) -> Meaning:
+    def step(task: Task) -> int:
+        def then(answer: Value | RowFailure) -> None:
+            if isinstance(answer, RowFailure):
+                setting.scheduler.fault(task, answer, is_catchable=True)
+                return
+            task.regs[i.dst] = answer
+            setting.scheduler.resume(task, next_pc)
+
+        setting.externs.call(i.name, [task.regs[arg] for arg in i.args], task.row, then)
+        return BLOCKED
+
+    return step
+
+
+def _drop(i: p.Drop, next_pc: int) -> Meaning:
+    dropped = i.regs
+
+    def step(task: Task) -> int:
+        regs = task.regs
+        for reg in dropped:
+            regs[reg] = None
+        return next_pc
+
+    return step
+
+
+# ---------------------------------------------------------------- control
+
+
+def _branch(i: p.Branch, next_pc: int) -> Meaning:
+    condition, otherwise = i.condition, i.otherwise
+    return lambda task: next_pc if task.regs[condition] else otherwise
+
+
+def _next(i: p.Next, next_pc: int) -> Meaning:
+    def step(task: Task) -> int:
+        regs = task.regs
+        items, index = regs[i.items], regs[i.index]
+        if not isinstance(items, list | str):
+            items = items_of(items)
+        if index >= len(items):
+            return i.done
+        regs[i.item] = items[index]
+        return next_pc
+
+    return step
+
+
+def _end(i: p.End, setting: Setting) -> Meaning:
+    def step(task: Task) -> int:
+        assert task.on_end is not None, "End outside a fork and a run"
+        values = [task.regs[reg] for reg in i.values]
+        if setting.keeps_trace and values and isinstance(values[0], Context):
+            task.row.contexts.append((task.order, values[0]))
+        for waiter in task.on_end(values):
+            setting.scheduler.resume(waiter, waiter.pc)
+        setting.scheduler.end(task)
+        return BLOCKED
+
+    return step
+
+
+def _enter_try(i: p.EnterTry, next_pc: int) -> Meaning:
+    def step(task: Task) -> int:
+        task.handlers.append(i.handler)
+        return next_pc
+
+    return step
+
+
+def _leave_try(next_pc: int) -> Meaning:
+    def step(task: Task) -> int:
+        task.handlers.pop()
+        return next_pc
+
+    return step
+
+
+def _fail(i: p.Fail) -> Meaning:
+    def step(task: Task) -> int:
+        raise RowFailure("require", task.regs[i.message], i.span)
+
+    return step
+
+
+def _return(i: p.Return, setting: Setting) -> Meaning:
+    def step(task: Task) -> int:
+        task.row.output = task.regs[i.value]
+        if setting.keeps_trace:
+            task.row.contexts.append((task.order, task.regs[i.context]))
+        setting.scheduler.end(task)
+        return BLOCKED
+
+    return step

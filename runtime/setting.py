@@ -1,0 +1,58 @@
+"""What all instructions of one machine share: the model's texts, the engine's side, the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sglc.codegen.plan import Markup, Path, PathReg
+from sglc.ir.host.env import HostEnv
+from sglc.ir.host.expr import Value
+from sglc.runtime.dispatch import Dispatch
+from sglc.runtime.externs import ExternCalls
+from sglc.runtime.model.spec import Tokenizer
+from sglc.runtime.row import RowFailure
+from sglc.runtime.settle import Settler
+from sglc.runtime.stretch import StretchEncoder
+from sglc.runtime.task import Order, Task
+
+
+class Scheduler(Protocol):
+    """The part of the machine that instructions may call."""
+
+    def resume(self, task: Task, pc: int) -> None:
+        """The task is ready, and goes on at `pc`."""
+        ...
+
+    def fault(self, task: Task, failure: RowFailure, *, is_catchable: bool) -> None:
+        """The task's current instruction failed: its try block's handler, or the row's end."""
+        ...
+
+    def end(self, task: Task) -> None:
+        """The task has nothing more to do."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    markup: Markup
+    tokenizer: Tokenizer
+    thinking: tuple[str, str]
+    env: HostEnv
+    encoder: StretchEncoder
+    settler: Settler
+    dispatch: Dispatch
+    externs: ExternCalls
+    scheduler: Scheduler
+    run_seed: int
+    keeps_trace: bool
+
+    def trace_name(self, task: Task, order: Order, name: str, value: Value) -> None:
+        if self.keeps_trace and name:
+            task.row.names.append((order, name, value))
+
+
+def path_of(path: Path, regs: Sequence[Any]) -> list[int]:
+    """The numbers of a dynamic path."""
+    return [regs[item.reg] if isinstance(item, PathReg) else item for item in path]

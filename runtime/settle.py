@@ -1,0 +1,72 @@
+"""From encoded stretches to engine prefixes.
+
+Law: settling text in two steps gives the same tokens as in one, so it may be done whenever it saves
+work.
+Knows nothing about tasks or instructions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sglc.runtime.context import Context, Settled, nothing_settled
+from sglc.runtime.engine.request import Engine, Prefix
+from sglc.runtime.model.spec import Tokenizer
+from sglc.runtime.row import RowFailure
+from sglc.runtime.stretch import Encoded, Head
+
+
+class Settler:
+    """Extends prefixes in one engine, and keeps the beginnings that all rows share alive, so that
+    they are not computed again when no row happens to be in flight."""
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer, context_len: int) -> None:
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._context_len = context_len
+        self._root = engine.root
+        self._nothing = nothing_settled(engine.root)
+        self._heads: dict[Head, Settled] = {}
+
+    def empty_context(self) -> Context:
+        return Context(self._nothing)
+
+    def settle(self, settled: Settled, encoded: Encoded) -> Settled:
+        """`settled` and the tokens of a stretch (or of the fixed part of one) after it."""
+        head = encoded.head
+        if head is None:
+            return self.extend(settled, encoded.ids)
+        if settled.prefix is not self._root:
+            return self.extend(settled, encoded.all_ids())
+        if head not in self._heads:
+            self._heads[head] = self.extend(self._nothing, head.ids)
+        return self.extend(self._heads[head], encoded.ids)
+
+    def extend(self, settled: Settled, ids: Sequence[int]) -> Settled:
+        return settled.then(self._engine.extend(settled.prefix, ids), ids) if ids else settled
+
+    def started(self, settled: Settled) -> Settled:
+        """A model needs a token to go on from: where there is none, its BOS, or else its EOS."""
+        if settled.prefix.num_tokens:
+            return settled
+        start = self._tokenizer.bos_id
+        if start is None:
+            start = min(self._tokenizer.eos_ids, default=None)
+        if start is None:
+            raise RowFailure(
+                "no_start", "nothing stands before it, and the model has no BOS or EOS"
+            )
+        return self.extend(settled, [start])
+
+    def check_len(self, prefix: Prefix, num_more: int, what: str) -> None:
+        """Raises `RowFailure` "too_long" where `num_more` tokens (of `what`) no longer fit."""
+        needed = prefix.num_tokens + num_more
+        if needed > self._context_len:
+            raise RowFailure(
+                "too_long",
+                f"needs {needed} tokens ({prefix.num_tokens} before it and {num_more} of {what}), "
+                f"the model's context holds {self._context_len}",
+            )
+
+    def close(self) -> None:
+        self._heads.clear()
