@@ -37,8 +37,8 @@ ROLES = ("system", "user", "assistant", "tool")
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a gen or select asks. `prompt` is all text before it, control tokens spelt out; `row`
-    the row's index; `choices` are of a select (their texts after the last shared byte) and empty
-    for a gen; `sample` counts the samples of a gen with `n`."""
+    the row's index; `choices` are of a select and empty for a gen; `sample` counts the samples of a
+    gen with `n`. Equal prompts at temperature 0 are asked once (rule 6), even when rows differ."""
 
     name: str
     prompt: str
