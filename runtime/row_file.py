@@ -8,7 +8,7 @@ included; blank lines are no rows.
 from __future__ import annotations
 
 import hashlib
-import os
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,18 +34,26 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 class RowFile:
     """The rows of a JSON Lines file, or of stdin for `-`, in order; iterated once.
 
-    `bytes_read` and `num_bytes` (None for a stream) tell how far it is; `num_rows` counts the rows
-    read.
+    `num_rows` counts the rows read. A `stream` is read in place of the file `name`.
     """
 
-    def __init__(self, name: str, binder: RowBinder, *, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        binder: RowBinder,
+        *,
+        limit: int | None = None,
+        stream: BinaryIO | None = None,
+    ) -> None:
         self.name = "stdin" if name == "-" else name
-        self.bytes_read = 0
         self.num_rows = 0
+        self.is_read = False
+        self._bytes_read = 0
         self._binder = binder
         self._limit = limit
-        self._stream = sys.stdin.buffer if name == "-" else _open(name)
-        self.num_bytes = None if name == "-" else _size(self._stream)
+        self._stream = stream or (sys.stdin.buffer if name == "-" else _open(name))
+        self.is_file = name != "-" and stream is None and Path(name).is_file()
+        self._num_bytes = Path(name).stat().st_size if self.is_file else 0
 
     def __iter__(self) -> Iterator[InputRow]:
         digest = hashlib.blake2b(digest_size=16)
@@ -55,13 +63,21 @@ class RowFile:
                     _refuse_other_formats(self.name, line)
                 index = self.num_rows
                 self.num_rows += 1
-                self.bytes_read += len(line)
+                self._bytes_read += len(line)
                 digest.update(line.strip() + b"\n")
                 yield self._row(index, number, line, digest.digest())
                 if self.num_rows == self._limit:
-                    return
+                    break
+        self.is_read = True
         if self.num_rows == 0:
             raise InputError(f"{self.name} is empty: expected JSON Lines, one object a line")
+
+    def estimate(self) -> int | None:
+        """About how many rows there are; exact when all are read, None for a stream."""
+        if self.is_read or not self._num_bytes or not self._bytes_read:
+            return self.num_rows if self.is_read else self._limit
+        rows = max(self.num_rows, round(self.num_rows * self._num_bytes / self._bytes_read))
+        return rows if self._limit is None else min(rows, self._limit)
 
     def _row(self, index: int, number: int, line: bytes, digest: bytes) -> InputRow:
         place = f"row {index} (line {number})"
@@ -83,8 +99,15 @@ def _open(name: str) -> BinaryIO:
         raise InputError(f"cannot read {name}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _size(stream: BinaryIO) -> int | None:
-    return os.fstat(stream.fileno()).st_size or None
+def digest_of(name: str, num_rows: int) -> bytes | None:
+    """The hash of a file's first rows, as `InputRow.digest` has it; None if it has fewer."""
+    digest = hashlib.blake2b(digest_size=16)
+    num_read = 0
+    with _open(name) as stream:
+        for _, line in itertools.islice(read_lines(stream), num_rows):
+            digest.update(line.strip() + b"\n")
+            num_read += 1
+    return digest.digest() if num_read == num_rows else None
 
 
 def _refuse_other_formats(name: str, line: bytes) -> None:

@@ -103,14 +103,16 @@ class RowBinder:
             elif param.has_default:
                 values[name] = param.default
             else:
-                message = "the field is missing" + _near(
+                message = "the field is missing" + did_you_mean(
                     name, [n for n in raw if n not in self._known]
                 )
                 raise _BadField(name, "missing_field", message)
         if self.fields.is_strict:
             for name in raw:
                 if name not in self._known:
-                    message = "the program has no such parameter" + _near(name, list(self._params))
+                    message = "the program has no such parameter" + did_you_mean(
+                        name, list(self._params)
+                    )
                     raise _BadField(name, "unknown_field", message)
         return values
 
@@ -146,7 +148,9 @@ def row_by_hand(pairs: Sequence[str], params: Sequence[Param]) -> dict[str, Valu
         if not equals:
             raise InputError(f"--set {pair}: expected name=value")
         if name not in types:
-            raise InputError(f"--set {pair}: no parameter {name!r}{_near(name, list(types))}")
+            raise InputError(
+                f"--set {pair}: no parameter {name!r}{did_you_mean(name, list(types))}"
+            )
         if name in row:
             raise InputError(f"--set {name}: given twice")
         row[name] = _value_by_hand(name, text, types[name])
@@ -181,6 +185,7 @@ def _hash(*parts: object) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def _near(name: str, names: Sequence[str]) -> str:
+def did_you_mean(name: str, names: Sequence[str]) -> str:
+    """`; did you mean "score"?`, or nothing when no name is near."""
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f'; did you mean "{close[0]}"?' if close else ""

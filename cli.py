@@ -1,0 +1,267 @@
+"""The `sglc` command: its arguments, its exit codes, and how what goes wrong is told.
+
+Law: a user's mistake is a sentence and exit code 2, never a traceback. Nothing heavy is imported
+before a command runs, so `--help` is instant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+
+from sglc import commands
+from sglc.commands import say, show_diagnostics
+
+EXIT_CODES = """\
+exit codes:
+  0    done
+  1    done, but some rows failed; their result lines hold the errors
+  2    the program, the input or the command line is wrong
+  3    an internal error of sglc (SGLC_TRACEBACK=1 shows where)
+  130  interrupted with Ctrl-C; with -o, the same command goes on
+  141  whoever read stdout went away
+"""
+WRONG, INTERNAL, INTERRUPTED, BROKEN_PIPE = 2, 3, 130, 141
+
+# Exceptions whose text is a sentence for the user. One can only be raised when its module is
+# loaded.
+USER_ERRORS = (
+    ("sglc.codegen.plan_file", "PlanError"),
+    ("sglc.commands", "UsageError"),
+    ("sglc.runtime.append_file", "ResultError"),
+    ("sglc.runtime.extern_file", "ExternError"),
+    ("sglc.runtime.model.errors", "ModelError"),
+    ("sglc.runtime.rows", "InputError"),
+)
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_BINARY_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.command(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt as stop:
+        return _interrupted(args, stop, sys.argv[1:] if argv is None else argv)
+    except BrokenPipeError:
+        # whatever is still buffered must not fail again when Python flushes it at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:
+        return _failed(args, error)
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+
+def _failed(args: argparse.Namespace, error: Exception) -> int:
+    compile_errors = getattr(sys.modules.get("sglc.compiler.diagnostics"), "CompileErrors", ())
+    if isinstance(error, compile_errors):
+        as_json = getattr(args, "json", False)
+        show_diagnostics(error.diagnostics, error.sources, as_json=as_json)
+        return WRONG
+    if isinstance(error, OSError) and error.filename is not None:
+        say(f"error: cannot use {error.filename}: {(error.strerror or str(error)).lower()}")
+    elif isinstance(error, _user_errors()):
+        say(f"error: {error}")
+    else:
+        return _internal(error)
+    if os.environ.get("SGLC_TRACEBACK"):
+        traceback.print_exception(error)
+    return WRONG
+
+
+def _user_errors() -> tuple[type[Exception], ...]:
+    modules = ((sys.modules.get(module), name) for module, name in USER_ERRORS)
+    return tuple(getattr(module, name) for module, name in modules if module is not None)
+
+
+def _internal(error: Exception) -> int:
+    say(f"internal error: {type(error).__name__}: {error}")
+    if os.environ.get("SGLC_TRACEBACK"):
+        traceback.print_exception(error)
+    else:
+        say("this is a bug in sglc: please report it, with what SGLC_TRACEBACK=1 shows")
+    return INTERNAL
+
+
+def _interrupted(args: argparse.Namespace, stop: KeyboardInterrupt, argv: Sequence[str]) -> int:
+    output = getattr(args, "output", None)
+    num_rows = getattr(stop, "num_rows", None)
+    if output is None or num_rows is None:
+        say(
+            "interrupted" if num_rows is None else "interrupted; with -o FILE a run can go on later"
+        )
+    else:
+        say(f"interrupted: {output} has the first {num_rows:,} rows. To go on:")
+        print("  " + shlex.join(["sglc", *argv]), file=sys.stderr)
+    return INTERRUPTED
+
+
+# ---------------------------------------------------------------- arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sglc",
+        description="Compile LLM programs and run them over rows of data.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    check = _verb(verbs, "check", commands.check, "report all errors and warnings of a program")
+    _add_program(check)
+    check.add_argument("--model", metavar="M", help="check tokens and lengths for this model too")
+    _add_json(check)
+
+    compile = _verb(verbs, "compile", commands.compile_plan, "compile a program to a plan file")
+    _add_program(compile)
+    compile.add_argument("-o", "--output", metavar="PLAN", help="default: the program's name, .bin")
+    _add_model(compile)
+    _add_passes(compile)
+    _add_json(compile)
+
+    run = _verb(verbs, "run", commands.run_rows, "run a program or a plan over rows")
+    _add_run(run)
+
+    explain = _verb(verbs, "explain", commands.explain, "print what a plan will do")
+    _add_program(explain, "a plan file, or a .sgl program")
+    _add_model(explain)
+    _add_passes(explain)
+    _add_json(explain)
+
+    model = _verb(verbs, "model", commands.fetch_model, "fetch a model and print where it lies")
+    model.add_argument("name", nargs="?", help="default: the embedded model")
+    _add_json(model)
+
+    version = _verb(verbs, "version", commands.version, "print the version of sglc")
+    _add_json(version)
+    return parser
+
+
+def _verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    command: commands.Command,
+    what: str,
+) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(
+        name,
+        help=what,
+        description=what[:1].upper() + what[1:] + ".",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_program(parser: argparse.ArgumentParser, what: str = "a .sgl program") -> None:
+    parser.add_argument("file", metavar="FILE", help=what)
+    parser.add_argument("--program", metavar="NAME", help="which program of the file")
+    parser.add_argument(
+        "--define",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="give a const another value (JSON, or else text)",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        metavar="M",
+        help="a folder in Hugging Face layout, a .gguf file, a hub id; default: the embedded model",
+    )
+
+
+def _add_passes(parser: argparse.ArgumentParser) -> None:
+    for name, what in (("--print-after", "print the IR after this pass"), ("--skip", "skip it")):
+        parser.add_argument(name, metavar="PASS", action="append", default=[], help=what)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for machines: JSON on stdout")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_program(parser, "a plan file, or a .sgl program")
+    _add_model(parser)
+    _add_passes(parser)
+    rows = parser.add_argument_group("rows")
+    rows.add_argument("--inputs", metavar="FILE", help="JSON Lines, one row a line; - is stdin")
+    rows.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="one row by hand, a parameter at a time (text as it is, other types as JSON)",
+    )
+    rows.add_argument("--limit", metavar="N", type=_positive, help="only the first N rows")
+    rows.add_argument(
+        "--strict", action="store_true", help="fields that nobody asks for are errors"
+    )
+    rows.add_argument("--extern", metavar="FILE.py", action="append", default=[], help="functions")
+
+    results = parser.add_argument_group("results (rows count from 0)")
+    results.add_argument(
+        "-o", "--output", metavar="FILE", help="default: stdout; the same command goes on with it"
+    )
+    results.add_argument(
+        "--row-id", metavar="FIELD", help="names the row: in results, and for seeds"
+    )
+    results.add_argument(
+        "--keep", metavar="FIELD,...", type=_names, default=(), help="input fields to pass through"
+    )
+    results.add_argument("--usage", action="store_true", help="add token counts")
+    results.add_argument("--trace", action="store_true", help="add named values and all texts")
+    results.add_argument(
+        "--retry-errors", action="store_true", help="run the failed rows of the -o file again"
+    )
+
+    model = parser.add_argument_group("running")
+    model.add_argument("--seed", metavar="N", type=int, default=0, help="default: 0")
+    model.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    model.add_argument(
+        "--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto"
+    )
+    model.add_argument("--kv-memory", metavar="SIZE", type=_size, help="bound of the KV, as 2GB")
+    model.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bytes whatever the batch, the order and the interruptions",
+    )
+    model.add_argument(
+        "--load-format", choices=("auto", "dummy"), default="auto", help="dummy: random weights"
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _size(text: str) -> int:
+    """Bytes of `2GB`, `512MiB`, `1.5G` or `1000000`."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 2GB or 512MiB")
+    unit = (match[2] or "").capitalize()
+    return int(float(match[1]) * {**_UNITS, **_BINARY_UNITS}[unit])

@@ -1,0 +1,220 @@
+"""What each `sglc` command does, given its parsed arguments; each returns an exit code.
+
+Law: stdout is for results, stderr for talk. Imports stand in the command that needs them, so that
+one loads no more than its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sglc import __version__
+
+if TYPE_CHECKING:
+    from sglc.codegen.plan import Plan
+    from sglc.compiler.diagnostics import Diagnostic
+    from sglc.compiler.driver import CompileResult
+    from sglc.ir.host.expr import Value
+    from sglc.ir.span import Source
+    from sglc.runtime.session import Session
+
+DONE, SOME_FAILED = 0, 1
+
+Command = Callable[[argparse.Namespace], int]
+
+
+class UsageError(Exception):
+    """Arguments that do not go together; the text is a sentence for the user."""
+
+
+def say(text: str) -> None:
+    """A line of talk."""
+    print(f"sglc: {text}", file=sys.stderr)
+
+
+def show_diagnostics(
+    diagnostics: Iterable[Diagnostic], sources: Sequence[Source], *, as_json: bool
+) -> None:
+    """For people on stderr, or for machines on stdout, one JSON object a line."""
+    from sglc.compiler.diagnostics import render, to_json
+
+    found = list(diagnostics)
+    if as_json:
+        for diagnostic in found:
+            print(json.dumps(to_json(diagnostic, sources), ensure_ascii=False))
+    elif found:
+        has_color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        print(render(found, sources, color=has_color), file=sys.stderr)
+
+
+def check(args: argparse.Namespace) -> int:
+    """Report all errors and warnings of a program. Without --model, nothing about tokens is
+    checked."""
+    from sglc.compiler.check import check as check_program
+
+    spec = None if args.model is None else _session(args.model).spec
+    checked = check_program(
+        Path(args.file), None, program=args.program, defines=_defines(args), spec=spec
+    )
+    show_diagnostics(checked.warnings, checked.sources, as_json=args.json)
+    return DONE
+
+
+def compile_plan(args: argparse.Namespace) -> int:
+    """Compile a program to a plan file."""
+    from sglc.codegen.plan_file import write_plan
+
+    result = _compile(args, _session(args.model))
+    data = write_plan(result.plan)
+    output = Path(args.output or Path(args.file).with_suffix(".bin").name)
+    partial = output.with_name(output.name + ".new")
+    partial.write_bytes(data)
+    partial.replace(output)
+    say(f"wrote {output} ({len(data):,} bytes)")
+    return DONE
+
+
+def run_rows(args: argparse.Namespace) -> int:
+    """Run a plan, or a program compiled on the spot, over rows."""
+    from sglc.codegen.plan_file import read_plan
+    from sglc.runtime.extern_file import check_externs, load_externs
+    from sglc.runtime.job import Job, run_job
+    from sglc.runtime.session import EngineOptions, check_model
+
+    if args.retry_errors and args.output is None:
+        raise UsageError("--retry-errors needs the -o file whose failed rows are to run again")
+    if args.file.endswith(".sgl"):
+        session = _session(args.model)
+        plan = _compile(args, session).plan
+    else:
+        if args.program is not None or args.define:
+            raise UsageError(
+                "--program and --define are for .sgl files; a plan has them compiled in"
+            )
+        plan = read_plan(Path(args.file))
+        session = _session(args.model or plan.model.reference)
+        check_model(plan, session.spec)
+    externs = load_externs(args.extern)
+    check_externs(plan.externs, externs, "give it with --extern FILE.py")
+    options = EngineOptions(
+        args.device, args.dtype, args.load_format, args.kv_memory, args.deterministic
+    )
+    job = Job(
+        _inputs(args, plan),
+        args.output,
+        seed=args.seed,
+        row_id=args.row_id,
+        keep=tuple(args.keep),
+        has_usage=args.usage,
+        has_trace=args.trace,
+        is_strict=args.strict,
+        limit=args.limit,
+        retry_errors=args.retry_errors,
+    )
+    done = run_job(
+        job,
+        plan,
+        session.spec,
+        lambda: session.make_engine(options),
+        externs=externs,
+        engine_options=options.identity(),
+    )
+    if not done.num_run:
+        say(f"nothing to do: {args.output} has all {done.num_rows:,} rows")
+    else:
+        say(done.talk)
+    if done.num_failed and args.output is not None:
+        say(f"{done.num_failed:,} rows failed; --retry-errors runs them again")
+    return SOME_FAILED if done.num_failed else DONE
+
+
+def explain(args: argparse.Namespace) -> int:
+    """Print what a plan will do: signature, stages, constants, lengths and code."""
+    from sglc.codegen.plan_file import read_plan
+    from sglc.compiler import report
+
+    if args.file.endswith(".sgl"):
+        plan = _compile(args, _session(args.model)).plan
+    else:
+        plan = read_plan(Path(args.file))
+    print(json.dumps(report.explain_json(plan)) if args.json else report.explain(plan))
+    return DONE
+
+
+def fetch_model(args: argparse.Namespace) -> int:
+    """Fetch a model and print where it lies."""
+    from sglc.runtime.model.locate import locate
+    from sglc.runtime.progress import FetchProgress
+
+    files = locate(args.name, progress=FetchProgress())
+    record = {"reference": files.reference, "path": str(files.path)}
+    print(json.dumps(record) if args.json else files.path)
+    return DONE
+
+
+def version(args: argparse.Namespace) -> int:
+    """Print the version of sglc."""
+    print(json.dumps({"version": __version__}) if args.json else f"sglc {__version__}")
+    return DONE
+
+
+# ---------------------------------------------------------------- parts of commands
+
+
+def _session(name: str | None) -> Session:
+    from sglc.runtime.progress import FetchProgress
+    from sglc.runtime.session import open_session
+
+    return open_session(name, FetchProgress())
+
+
+def _compile(args: argparse.Namespace, session: Session) -> CompileResult:
+    from sglc.compiler.driver import compile_file
+
+    result = compile_file(
+        Path(args.file),
+        None,
+        spec=session.spec,
+        program=args.program,
+        defines=_defines(args),
+        skip=args.skip,
+        print_after=args.print_after,
+        out=print,
+    )
+    show_diagnostics(result.warnings, result.plan.sources, as_json=args.json)
+    return result
+
+
+def _defines(args: argparse.Namespace) -> dict[str, Value]:
+    defines: dict[str, Value] = {}
+    for pair in args.define:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--define {pair}: expected NAME=VALUE")
+        try:
+            defines[name] = json.loads(text)
+        except ValueError:
+            defines[name] = text
+    return defines
+
+
+def _inputs(args: argparse.Namespace, plan: Plan) -> str | dict[str, Value]:
+    from sglc.runtime.rows import row_by_hand
+
+    if args.inputs is not None and args.set:
+        raise UsageError("--set gives one row by hand, --inputs a file of rows: use one of them")
+    if args.inputs is not None:
+        return str(args.inputs)
+    needed = [param.name for param in plan.params if not param.has_default]
+    if needed and not args.set:
+        example = " ".join(f"--set {name}=..." for name in needed)
+        raise UsageError(
+            f"`{plan.program}` needs rows: give --inputs FILE.jsonl, or one row: {example}"
+        )
+    return row_by_hand(args.set, plan.params)

@@ -1,0 +1,95 @@
+"""From a model's name to the engine that runs it, in two steps: what compiling needs, then the
+weights.
+
+Law: a plan never runs on a model, tokenizer or template other than the one it was compiled for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from sglc.codegen.plan import Plan
+from sglc.runtime.engine.request import Engine
+from sglc.runtime.model.errors import ModelError
+from sglc.runtime.model.locate import Progress, locate
+from sglc.runtime.model.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from sglc.runtime.models.transformer import Transformer
+
+DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+LOAD_FORMATS = ("auto", "dummy")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How a model is loaded and run. `kv_memory` is in bytes; None leaves it to the engine."""
+
+    device: str = "auto"
+    dtype: str = "auto"
+    load_format: str = "auto"
+    kv_memory: int | None = None
+    deterministic: bool = False
+
+    def identity(self) -> dict[str, str | bool]:
+        """What of it decides results."""
+        return {
+            "--device": self.device,
+            "--dtype": self.dtype,
+            "--load-format": self.load_format,
+            "--deterministic": self.deterministic,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A model found and described. Its weights are read by the first `make_engine`, and kept; each
+    engine is a fresh one for one run."""
+
+    spec: ModelSpec
+    make_engine: Callable[[EngineOptions], Engine]
+
+
+def open_session(name: str | None, progress: Progress | None = None) -> Session:
+    """Find the model called `name` (None: the embedded one), fetching it if need be. Raises
+    ModelError."""
+    from sglc.runtime.model.load import load_spec
+
+    files = locate(name, progress=progress)
+    spec = load_spec(files)
+
+    @lru_cache(maxsize=1)
+    def load(device: str, dtype: str, load_format: str) -> Transformer:
+        from sglc.runtime.model.load import load_model
+
+        return load_model(files, device=device, dtype=dtype, load_format=load_format)
+
+    def make_engine(options: EngineOptions) -> Engine:
+        # torch takes seconds to import: not before there is something to run
+        from sglc.runtime.engine.engine import TreeEngine
+
+        return TreeEngine(
+            load(options.device, options.dtype, options.load_format),
+            spec.tokenizer,
+            kv_memory=options.kv_memory,
+            deterministic=options.deterministic,
+        )
+
+    return Session(spec, make_engine)
+
+
+def check_model(plan: Plan, spec: ModelSpec) -> None:
+    """Raise ModelError unless the plan was compiled for this model."""
+    for what, wanted, found in (
+        ("tokenizer or chat template", plan.model.tokenizer_hash, spec.identity.tokenizer_hash),
+        ("configuration", plan.model.config_hash, spec.identity.config_hash),
+    ):
+        if wanted != found:
+            raise ModelError(
+                f"the plan was compiled for {plan.model.reference}; {spec.identity.reference} has "
+                f"another {what}: compile the program again with --model {spec.identity.reference}"
+            )
