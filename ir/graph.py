@@ -71,7 +71,7 @@ def operands(op: Op) -> tuple[Value, ...]:
 
 
 def path_values(op: Op) -> tuple[Value, ...]:
-    return tuple(_flatten(op.path)) if isinstance(op, _WITH_PATH) else ()
+    return tuple(values_in(op.path)) if isinstance(op, _WITH_PATH) else ()
 
 
 def regions(op: Op) -> tuple[Region, ...]:
@@ -288,16 +288,16 @@ def all_functions(module: Module) -> tuple[Function, ...]:
 
 
 def _collect(op: Op, names: tuple[str, ...]) -> tuple[Value, ...]:
-    return tuple(value for name in names for value in _flatten(getattr(op, name)))
+    return tuple(value for name in names for value in values_in(getattr(op, name)))
 
 
-def _flatten(item: Any) -> Iterator[Value]:
+def values_in(item: Any) -> Iterator[Value]:
     """The values in a field: one, none, a tuple of them, or pairs of a name and one."""
     if isinstance(item, Value):
         yield item
     elif isinstance(item, tuple):
         for part in item:
-            yield from _flatten(part)
+            yield from values_in(part)
 
 
 def _map(item: Any, function: ValueMap) -> Any:

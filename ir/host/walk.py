@@ -12,7 +12,12 @@ from sglc.ir.host.expr import Clause, Expr, Operand
 def subexpressions(expr: Expr) -> Iterator[Expr]:
     """The expression and all inside it, in the order in which their texts stand."""
     yield expr
-    yield from (inner for part in _children(expr) for inner in subexpressions(part))
+    yield from (inner for part in parts(expr) for inner in subexpressions(part))
+
+
+def parts(expr: Expr) -> Iterator[Expr]:
+    """The expressions that stand directly in this one."""
+    yield from _children(expr)
 
 
 def operand_order(expr: Expr) -> list[int]:
