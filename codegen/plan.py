@@ -2,11 +2,12 @@
 
 A program is straight code for a small register machine. One *task* (a program counter and a list of
 registers) runs it for one row; `Fork` and `Run` start tasks that share the code and copy the
-registers. A register holds a host value (`ir/host/expr.py: Value`), a context, a list of contexts, or a promise of
-one of these: an instruction that reads a promise waits for it, and that is how branches are joined.
+registers. A register holds a host value (`ir/host/expr.py: Value`), a context, a list of contexts,
+or a promise of one of these: an instruction that reads a promise waits for it, and that is how
+branches are joined.
 
 Law: no instruction mutates a value; contexts and lists are shared between tasks freely.
-Each instruction is: fields here, text and bytes in `plan_file.py`, a meaning in `runtime/machine.py`.
+Each instruction is: fields here, bytes by `plan_file.py`, a meaning in `runtime/machine.py`.
 Knows nothing about how it was made or how it is run; imports only the value language of `ir`.
 """
 
@@ -70,7 +71,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Gen:
-    """`options`: option name -> register. `metas`: meta name -> register. `name` is for the trace."""
+    """`options`: option name -> register. `metas`: meta name -> register. `name` is for traces."""
 
     dst: Reg
     value: Reg
@@ -168,7 +169,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """item = items[index] if index < len(items), else goes to `done`. `index` is an int register."""
+    """item = items[index] if index < len(items), else goes to `done`. `index` is an int."""
 
     item: Reg
     items: Reg
@@ -288,14 +289,14 @@ class ExternDecl:
 
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """A chat template taken apart. Each text is a tuple of pieces: a str of plain text, or the id of a
-    control token.
+    """A chat template taken apart. Each text is a tuple of pieces: a str of plain text, or the id
+    of a control token.
 
     `opening[previous, role]` is what stands before the content of `role` when `previous` ("" at the
     start of a conversation) was the last role closed; `closing[role]` what stands after it.
     `start` is what stands at the start of a context that uses no roles (BOS, or nothing).
-    `default_system` is the system text that the template adds by itself when a conversation does not
-    begin with a system role (it is inside the openings; here for `explain`).
+    `default_system` is the system text that the template adds by itself when a conversation does
+    not begin with a system role (it is inside the openings; here for `explain`).
     """
 
     opening: dict[tuple[str, str], tuple[str | int, ...]]

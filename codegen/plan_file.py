@@ -152,5 +152,6 @@ def _checksum(header: bytes, body: bytes) -> str:
 def _cut_off(name: str, found: int, expected: int | None) -> PlanError:
     of = f" of {expected:,}" if expected is not None else ""
     return PlanError(
-        f"{name} is cut off: {found:,}{of} bytes are there; copy it anew or compile the program again"
+        f"{name} is cut off: {found:,}{of} bytes are there; "
+        "copy it anew or compile the program again"
     )

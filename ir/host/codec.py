@@ -1,6 +1,7 @@
 """Frozen dataclasses as JSON and back: types, expressions and all that is built of them.
 
-A dataclass is the list of its fields; where a union leaves a choice of classes its name comes first.
+A dataclass is the list of its fields; where a union leaves a choice of classes, its name comes
+first.
 A tuple is a list, a dict a list of pairs. The annotations of the fields say all of this, so a new
 class needs no code here.
 Laws: `decode(encode(x)) == x`, spans included, and equal values encode to equal JSON.
@@ -52,7 +53,7 @@ def codec(hint: Any) -> Codec:
         return _fixed(tuple(args))
     if origin is dict:
         return _mapping(*args)
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         return _record(hint)
     if hint in (bool, int, float, str, types.NoneType):
         return _scalar((hint,))

@@ -1,0 +1,191 @@
+"""Statements that take the context and give the next: strings, roles, gen, select, capture."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from sglc.compiler import syntax
+from sglc.compiler.checked import Builtin
+from sglc.compiler.lower.frame import Frame
+from sglc.ir import ops
+from sglc.ir.host import expr as host
+from sglc.ir.types import FLOAT, INT, JSON, STR, ListType, Type
+
+GEN_METAS: dict[str, Type] = {
+    "finish_reason": STR,
+    "tokens": JSON,
+    "logprobs": JSON,
+}
+SELECT_METAS: dict[str, Type] = {"scores": ListType(FLOAT), "index": INT}
+
+
+def metas_of(binder: syntax.Node) -> Collection[str]:
+    """What can be read of a name beside its value after `binder` has bound it."""
+    match binder:
+        case syntax.Gen():
+            return GEN_METAS
+        case syntax.Select():
+            return SELECT_METAS
+    return ()
+
+
+DEFAULT_METHOD = "token_length_normalized"
+
+
+def lower_text(frame: Frame, node: syntax.Text) -> None:
+    """Append a template; each `special()` in it is a control token that splits the text."""
+    parts: list[str | syntax.Interpolation] = []
+    for part in node.value.parts:
+        token = _special(frame, part)
+        if token is None:
+            parts.append(part)
+            continue
+        _append(frame, node, tuple(parts))
+        parts.clear()
+        result = frame.new_context(frame.role)
+        frame.emit(ops.Control(result, frame.context, token, node.span))
+        frame.context = result
+    _append(frame, node, tuple(parts))
+
+
+def _special(frame: Frame, part: str | syntax.Interpolation) -> str | None:
+    """The control token that `{special("<|name|>")}` names."""
+    if isinstance(part, str) or not isinstance(part.value, syntax.Call):
+        return None
+    if frame.checked.callees[part.value] != Builtin("special"):
+        return None
+    return constant_text(frame, part.value.args[0])
+
+
+def constant_text(frame: Frame, expr: syntax.Expr) -> str:
+    """The text of an expression that the checker knows to be const."""
+    value = frame.checked.consts.get(expr)
+    if value is None and isinstance(expr, syntax.String):
+        value = "".join(part for part in expr.parts if isinstance(part, str))
+    assert isinstance(value, str), "the checker wants a constant here"
+    return value
+
+
+def _append(frame: Frame, node: syntax.Text, parts: tuple[str | syntax.Interpolation, ...]) -> None:
+    if not any(parts):
+        return
+    text = frame.expr(replace(node.value, parts=parts))
+    if text.type != STR:
+        text = frame.let(host.Format(((host.Operand(0), None),)), (text,), STR, node.span)
+    result = frame.new_context(frame.role)
+    frame.emit(ops.Append(result, frame.context, text, node.span))
+    frame.context = result
+
+
+def lower_role(frame: Frame, node: syntax.Role) -> ops.Terminator | None:
+    """The template's text around a block. Leaving the block early closes the role too."""
+    opened = frame.new_context(node.role.text)
+    frame.emit(ops.Open(opened, frame.context, node.role.text, node.role.span))
+    outer, frame.context = frame.role, opened
+    end = frame.block(node.body)
+    if end is None:
+        close_role(frame, outer, node)
+    return end
+
+
+def close_role(frame: Frame, outer: str | None, node: syntax.Node) -> None:
+    """Close the role that stands open, unless it stood open around what is being left."""
+    if frame.role == outer:
+        return
+    closed = frame.new_context(outer)
+    frame.emit(ops.Close(closed, frame.context, node.span))
+    frame.context = closed
+
+
+def lower_gen(frame: Frame, node: syntax.Gen) -> None:
+    type = STR if node.type is None else frame.checked.types[node.type]
+    own = {keyword.name.text: frame.expr(keyword.value) for keyword in node.options}
+    options = {**frame.defaults, **own}
+    name = "" if node.name is None else node.name.text
+    result = frame.new_context(frame.role)
+    value = frame.value(ListType(type) if "n" in options else type, name)
+    metas = _metas(frame, name, GEN_METAS)
+    thinking = frame.value(STR, frame.thinking) if frame.thinking is not None else None
+    frame.emit(
+        ops.Gen(
+            result,
+            value,
+            metas if thinking is None else (*metas, ("reasoning", thinking)),
+            frame.context,
+            type,
+            tuple(sorted(options.items())),
+            frame.path(node),
+            thinking is not None,
+            name,
+            node.span,
+        )
+    )
+    frame.context = result
+    if thinking is not None:
+        frame.bind(thinking.name, thinking)
+    _bind(frame, name, value, metas)
+
+
+def lower_select(frame: Frame, node: syntax.Select) -> None:
+    choices = frame.expr(node.choices)
+    given = {keyword.name.text: keyword.value for keyword in node.options}
+    method = DEFAULT_METHOD
+    if "method" in given:
+        method = constant_text(frame, given["method"])
+    temperature = frame.expr(given["temperature"]) if "temperature" in given else None
+    name = "" if node.name is None else node.name.text
+    result, value = frame.new_context(frame.role), frame.value(STR, name)
+    metas = _metas(frame, name, SELECT_METAS)
+    frame.emit(
+        ops.Select(
+            result,
+            value,
+            metas,
+            frame.context,
+            choices,
+            method,
+            temperature,
+            frame.path(node),
+            name,
+            node.span,
+        )
+    )
+    frame.context = result
+    _bind(frame, name, value, metas)
+
+
+def _metas(frame: Frame, name: str, known: dict[str, Type]) -> tuple[tuple[str, ops.Value], ...]:
+    """A value for each meta of `name` that is read somewhere in the function."""
+    wanted = [meta for meta in known if f"{name}.{meta}" in frame.scope.metas]
+    return tuple(
+        (meta, frame.value(frame.variables.get(f"{name}.{meta}", known[meta]), f"{name}.{meta}"))
+        for meta in wanted
+    )
+
+
+def _bind(
+    frame: Frame, name: str, value: ops.Value, metas: tuple[tuple[str, ops.Value], ...]
+) -> None:
+    if name:
+        frame.bind(name, value)
+        frame.names.update({f"{name}.{meta}": result for meta, result in metas})
+
+
+def lower_capture(frame: Frame, node: syntax.Capture) -> ops.Terminator | None:
+    """Bind the text that the block appends."""
+    before = frame.context
+    end = frame.block(node.body)
+    if end is None:
+        text = frame.value(STR, node.name.text)
+        frame.emit(ops.Capture(text, before, frame.context, node.span))
+        frame.bind(node.name.text, text)
+    return end
+
+
+def lower_reasoning(frame: Frame, node: syntax.Reasoning) -> ops.Terminator | None:
+    """The gen inside splits the model's thinking off and binds it to the block's name."""
+    outer, frame.thinking = frame.thinking, node.name.text
+    end = frame.block(node.body)
+    frame.thinking = outer
+    return end

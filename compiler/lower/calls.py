@@ -1,0 +1,91 @@
+"""Calls of fragments and externs, and `run`.
+
+A fragment's call takes the current context and gives the next; a `run` starts an empty one in a
+task of its own.
+"""
+
+from __future__ import annotations
+
+from sglc.compiler import syntax
+from sglc.compiler.lower.frame import CONTEXT, Frame
+from sglc.ir import ops
+from sglc.ir.types import NULL, Type
+
+
+def lower_call(frame: Frame, call: syntax.Call) -> ops.Value:
+    """The value of calling a fragment or extern here; null for one that returns none."""
+    callee = frame.checked.callees[call]
+    if isinstance(callee, syntax.Fragment):
+        return _call_fragment(frame, call, callee, frame.context)
+    assert isinstance(callee, syntax.Extern)
+    args = _arguments(frame, call, callee.params)
+    result = frame.value(frame.checked.results[callee] or NULL)
+    name = frame.checked.externs[callee]
+    frame.emit(ops.Extern(result, name, args, frame.path(call), call.span))
+    return result
+
+
+def lower_run(frame: Frame, node: syntax.Run) -> ops.Value:
+    """The promised value of a fragment that runs in a context of its own."""
+    callee = frame.checked.callees[node.call]
+    assert isinstance(callee, syntax.Fragment)
+    args = _arguments(frame, node.call, callee.params)
+    # inside a `try` the failure has to come up here, so the task cannot be another
+    body = frame if frame.inside_try else frame.child()
+    outer, start = frame.names[CONTEXT], body.new_context(None)
+    body.emit(ops.Start(start, node.span))
+    value = _call_fragment(body, node.call, callee, start, args)
+    if frame.inside_try:
+        frame.context = outer
+        return value
+    result = frame.value(value.type)
+    frame.emit(ops.Run(result, body.region(ops.Yield((value,))), node.span))
+    return result
+
+
+def _call_fragment(
+    frame: Frame,
+    call: syntax.Call,
+    fragment: syntax.Fragment,
+    source: ops.Value,
+    args: tuple[ops.Value, ...] | None = None,
+) -> ops.Value:
+    """Emit the call on `source`, which makes its result the current context."""
+    if args is None:
+        args = _arguments(frame, call, fragment.params)
+        source = frame.context  # an argument may have appended
+    assert isinstance(source.type, ops.ContextType)
+    role = source.type.role
+    returned: Type | None = frame.checked.results[fragment]
+    context = frame.new_context(role)
+    value = None if returned is None else frame.value(returned)
+    frame.emit(
+        ops.Call(
+            context,
+            value,
+            frame.scope.unit.fragment(fragment, role),
+            source,
+            args,
+            tuple(frame.defaults.items()),
+            frame.path(call),
+            call.span,
+        )
+    )
+    frame.context = context
+    return frame.constant(None, call.span) if value is None else value
+
+
+def _arguments(
+    frame: Frame, call: syntax.Call, params: tuple[syntax.Param, ...]
+) -> tuple[ops.Value, ...]:
+    """The arguments in the order of the parameters, evaluated in the order written."""
+    given = {
+        param.name.text: frame.expr(arg) for param, arg in zip(params, call.args, strict=False)
+    }
+    for keyword in call.keywords:
+        given[keyword.name.text] = frame.expr(keyword.value)
+    for param in params:
+        if param.name.text not in given:
+            assert param.default is not None, "the checker wants every argument"
+            given[param.name.text] = frame.expr(param.default)
+    return tuple(given[param.name.text] for param in params)

@@ -1,0 +1,124 @@
+"""Facts about syntax: effects, what a block binds, whether it appends, sites.
+
+Law: all of it can be read off the tree and the checker's tables; no value is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from sglc.compiler import syntax
+from sglc.compiler.checked import Builtin, CheckedProgram
+from sglc.ir.types import GroupType
+
+Owner = syntax.Program | syntax.Fragment
+
+
+def children(node: syntax.Node) -> Iterator[syntax.Node]:
+    """The nodes right below `node`, in source order."""
+    for field in fields(node):
+        yield from _nodes(getattr(node, field.name))
+
+
+def walk(node: syntax.Node) -> Iterator[syntax.Node]:
+    """`node` and all nodes below it, in source order."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def _nodes(value: object) -> Iterator[syntax.Node]:
+    if isinstance(value, syntax.Node):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _nodes(item)
+
+
+def is_effect(node: syntax.Node, checked: CheckedProgram) -> bool:
+    """Is `node` an op of its own: a run, or the call of a fragment or extern?"""
+    if isinstance(node, syntax.Call):
+        return not isinstance(checked.callees[node], Builtin)
+    return isinstance(node, syntax.Run)
+
+
+def has_effect(node: syntax.Node, checked: CheckedProgram) -> bool:
+    return any(is_effect(n, checked) for n in walk(node))
+
+
+def only_runs(node: syntax.Node, checked: CheckedProgram) -> bool:
+    """Are all effects in `node` runs? They may then be evaluated in parallel."""
+    if isinstance(node, syntax.Run):
+        return all(only_runs(child, checked) for child in children(node.call))
+    return not is_effect(node, checked) and all(only_runs(c, checked) for c in children(node))
+
+
+def appends(node: syntax.Node, checked: CheckedProgram) -> bool:
+    """Can evaluating or executing `node` change the current context?"""
+    match node:
+        case syntax.Text() | syntax.Gen() | syntax.Select() | syntax.Role() | syntax.Join():
+            return True
+        case syntax.Run(call=call):
+            return any(appends(child, checked) for child in children(call))
+        case syntax.Fork(items=items):
+            return appends(items, checked)
+        case syntax.Call() if isinstance(checked.callees[node], syntax.Fragment):
+            return True
+    return any(appends(child, checked) for child in children(node))
+
+
+def binders(node: syntax.Node) -> Iterator[tuple[str, syntax.Node]]:
+    """The names of the function that executing `node` may bind, each with the statement that does;
+    a fork binds its group alone."""
+    match node:
+        case syntax.Gen(name=name) | syntax.Select(name=name):
+            if name is not None:
+                yield name.text, node
+            return
+        case syntax.Let(name=name) | syntax.Assign(name=name):
+            yield name.text, node
+            return
+        case syntax.Fork(group=group):
+            yield group.text, node
+            return
+        case syntax.Capture(name=name) | syntax.Reasoning(name=name):
+            yield name.text, node
+        case syntax.For(targets=targets):
+            yield from ((target.text, node) for target in targets)
+    for child in children(node):
+        yield from binders(child)
+
+
+def joined_groups(owner: Owner) -> frozenset[str]:
+    """The groups of a function that some `join` names."""
+    nodes = (n for statement in owner.body for n in walk(statement))
+    return frozenset(n.group.text for n in nodes if isinstance(n, syntax.Join))
+
+
+def metas(owner: Owner, checked: CheckedProgram) -> frozenset[str]:
+    """What is read of gens and selects beside their values, as "x.tokens"."""
+    nodes = (n for statement in owner.body for n in walk(statement))
+    read = [
+        checked.metas[n] for n in nodes if isinstance(n, syntax.Attribute) and n in checked.metas
+    ]
+    fields = [
+        f for t in checked.variables[owner].values() if isinstance(t, GroupType) for f in t.fields
+    ]
+    return frozenset(f"{m.variable}.{m.meta}" for m in read) | {
+        name for name, _ in fields if "." in name
+    }
+
+
+def sites(owner: Owner, checked: CheckedProgram) -> dict[syntax.Node, int]:
+    """A number for each gen, select, fork, run and call of a fragment or extern, in source order.
+
+    A path starts with such a number, so that it does not depend on what passes do later.
+    """
+    numbered = (
+        n
+        for statement in owner.body
+        for n in walk(statement)
+        if isinstance(n, syntax.Gen | syntax.Select | syntax.Fork) or is_effect(n, checked)
+    )
+    return {node: number for number, node in enumerate(numbered)}

@@ -1,0 +1,82 @@
+"""Expressions that may not evaluate an effect inside them: and/or, chains, conditionals, try.
+
+cond and f(x)    ->    %v = if %cond {yield call f} else {yield %cond}
+"""
+
+from __future__ import annotations
+
+from sglc.compiler import syntax
+from sglc.compiler.lower.frame import Frame, branch, merge
+from sglc.ir import ops
+from sglc.ir.host import expr as host
+from sglc.ir.types import BOOL, Type
+
+
+def lower_logic(frame: Frame, node: syntax.Logic) -> ops.Value:
+    """Left to right, and the deciding operand is the value."""
+    return _logic(frame, node.op, node.values, frame.checked.types[node])
+
+
+def _logic(frame: Frame, op: str, values: tuple[syntax.Expr, ...], type: Type) -> ops.Value:
+    first = frame.expr(values[0])
+    if len(values) == 1:
+        return first
+
+    def rest(arm: Frame) -> ops.Value:
+        return _logic(arm, op, values[1:], type)
+
+    def decided(_: Frame) -> ops.Value:
+        return first
+
+    then, otherwise = (rest, decided) if op == "and" else (decided, rest)
+    return branch(frame, first, then, otherwise, type, values[0].span)
+
+
+def lower_chain(frame: Frame, node: syntax.Compare) -> ops.Value:
+    """`a < b < f(x)`: each operand once, and none after the first comparison that fails."""
+    return _chain(frame, frame.expr(node.operands[0]), node, 0)
+
+
+def _chain(frame: Frame, left: ops.Value, node: syntax.Compare, place: int) -> ops.Value:
+    right = frame.expr(node.operands[place + 1])
+    compare = host.Compare(node.ops[place], host.Operand(0), host.Operand(1), node.span)
+    holds = frame.let(compare, (left, right), BOOL, node.span)
+    if place + 1 == len(node.ops):
+        return holds
+    return branch(
+        frame,
+        holds,
+        lambda arm: _chain(arm, right, node, place + 1),
+        lambda _: holds,
+        BOOL,
+        node.span,
+    )
+
+
+def lower_conditional(frame: Frame, node: syntax.Conditional) -> ops.Value:
+    return branch(
+        frame,
+        frame.expr(node.test),
+        lambda arm: arm.expr(node.then),
+        lambda arm: arm.expr(node.otherwise),
+        frame.checked.types[node],
+        node.span,
+    )
+
+
+def lower_try(frame: Frame, node: syntax.Call) -> ops.Value:
+    """`try(value, default)`; what a failed value had appended is gone."""
+    value, default = node.args
+    body, handler = frame.child(inside_try=True), frame.child()
+    values = body.expr(value), handler.expr(default)
+    results, (kept, restored) = merge(frame, (body, handler))
+    result = frame.value(frame.checked.types[node])
+    frame.emit(
+        ops.Try(
+            (result, *results),
+            body.region(ops.Yield((values[0], *kept))),
+            handler.region(ops.Yield((values[1], *restored))),
+            node.span,
+        )
+    )
+    return result

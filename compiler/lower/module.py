@@ -1,0 +1,114 @@
+"""A checked program as an IR module: its program, and a function for each fragment that it reaches.
+
+A context's type says which role stands open in it, so a fragment that is called both inside a role
+and outside of one becomes two functions, `name` and `name@role`.
+Law: the module is a function of the checked program alone; nothing depends on hashes or on time.
+"""
+
+from __future__ import annotations
+
+from sglc.compiler import syntax
+from sglc.compiler.checked import CheckedProgram
+from sglc.compiler.host import to_host
+from sglc.compiler.lower import facts
+from sglc.compiler.lower.expressions import lower_expr
+from sglc.compiler.lower.frame import CONTEXT, Frame, Scope, Stage
+from sglc.compiler.lower.statements import lower_block, lower_return, returns_names
+from sglc.ir import ops
+from sglc.ir.host import expr as host
+from sglc.ir.host.evaluate import evaluate
+from sglc.ir.types import NULL
+
+
+def lower(checked: CheckedProgram) -> ops.Module:
+    """The IR of a checked program. Never fails on one that the checker passed."""
+    return _Lowering(checked).module()
+
+
+class _Lowering:
+    """`wanted` are the fragments met so far, each with the role that stands open at the call."""
+
+    def __init__(self, checked: CheckedProgram) -> None:
+        self.checked = checked
+        self.wanted: dict[tuple[syntax.Fragment, str | None], str] = {}
+
+    def fragment(self, fragment: syntax.Fragment, role: str | None) -> str:
+        name = self.checked.fragments[fragment]
+        return self.wanted.setdefault((fragment, role), name if role is None else f"{name}@{role}")
+
+    def module(self) -> ops.Module:
+        program = self._program(self.checked.program)
+        functions: list[ops.Function] = []
+        while len(functions) < len(self.wanted):
+            # lowering a fragment may ask for more of them
+            (fragment, role), name = list(self.wanted.items())[len(functions)]
+            functions.append(self._fragment(fragment, role, name))
+        return ops.Module(program, tuple(functions), tuple(self._externs()), self.checked.sources)
+
+    def _scope(self, owner: facts.Owner, role: str | None) -> Scope:
+        return Scope(
+            self,
+            owner,
+            role,
+            lower_expr,
+            lower_block,
+            facts.sites(owner, self.checked),
+            facts.joined_groups(owner),
+            facts.metas(owner, self.checked),
+        )
+
+    def _enter(
+        self, owner: facts.Owner, role: str | None
+    ) -> tuple[Frame, list[ops.Value], ops.Value]:
+        """A frame with the parameters bound; also their values, and one for the first context."""
+        frame = Frame(self._scope(owner, role), {})
+        context = frame.new_context(role)
+        params = []
+        for param in owner.params:
+            value = frame.value(self.checked.types[param.type], param.name.text)
+            frame.scope.stages[value.id] = Stage.INPUT
+            frame.names[param.name.text] = value
+            params.append(value)
+        frame.names[CONTEXT] = context
+        return frame, params, context
+
+    def _fragment(self, fragment: syntax.Fragment, role: str | None, name: str) -> ops.Function:
+        frame, params, context = self._enter(fragment, role)
+        end = lower_block(frame, fragment.body) or lower_return(frame, fragment)
+        body = frame.region(end, (context, *params))
+        return ops.Function(name, body, result=self.checked.results[fragment])
+
+    def _program(self, program: syntax.Program) -> ops.Function:
+        frame, params, context = self._enter(program, None)
+        frame.emit(ops.Start(context, program.name.span))
+        end = lower_block(frame, program.body) or lower_return(frame, program)
+        return ops.Function(
+            program.name.text,
+            frame.region(end, params),
+            is_program=True,
+            params=tuple(
+                ops.Param(value, None if param.default is None else self._constant(param.default))
+                for param, value in zip(program.params, params, strict=True)
+            ),
+            result=self.checked.results[program],
+            returns_names=returns_names(program),
+        )
+
+    def _constant(self, expr: syntax.Expr) -> host.Expr:
+        return to_host(expr, self.checked, _no_operand)
+
+    def _externs(self) -> list[ops.ExternDecl]:
+        declared = []
+        for extern, name in self.checked.externs.items():
+            options = {o.name.text: evaluate(self._constant(o.value)) for o in extern.options}
+            timeout, retries = options.get("timeout"), options.get("retries", 0)
+            assert isinstance(timeout, int | float | None)
+            assert isinstance(retries, int)
+            params = tuple((p.name.text, self.checked.types[p.type]) for p in extern.params)
+            result = self.checked.results[extern] or NULL
+            declared.append(ops.ExternDecl(name, params, result, extern.is_pure, timeout, retries))
+        return declared
+
+
+def _no_operand(node: syntax.Node) -> int:
+    raise AssertionError(f"{node} is not constant")
