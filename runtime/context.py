@@ -13,15 +13,12 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from sglc.codegen.plan import Markup
 from sglc.runtime.engine.request import Prefix
 from sglc.runtime.row import RowFailure
 from sglc.runtime.stretch import Piece
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 T = TypeVar("T")
 
@@ -81,7 +78,7 @@ class Settled:
     """Tokens in the engine. `digest` is a running hash of all of them, however they were cut."""
 
     prefix: Prefix
-    digest: _Hash
+    digest: blake2b
 
     def then(self, prefix: Prefix, ids: Sequence[int]) -> Settled:
         """`prefix` is this one's, extended by `ids`."""

@@ -23,7 +23,7 @@ MAX_CHOICES = 4096
 Rows = Sequence[Sequence[float]]
 
 
-def common_len(sequences: Sequence[Sequence[int]]) -> int:
+def common_len(sequences: Sequence[list[int]]) -> int:
     """How many leading tokens all sequences share: that of the first and last in sorted order."""
     low, high = min(sequences), max(sequences)
     count = 0
