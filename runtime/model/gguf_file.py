@@ -74,7 +74,7 @@ class GgufFile:
             values: np.ndarray[Any, Any] = dequantize(rows, kind)
         except (ValueError, KeyError, NotImplementedError) as error:
             raise ModelError(f"{self.path}: tensor `{name}` cannot be read: {error}") from error
-        return values.reshape(info.shape)
+        return np.require(values.reshape(info.shape), requirements="W")
 
 
 def open_gguf(path: Path) -> GgufFile:

@@ -5,14 +5,22 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sglc.codegen.plan import ModelIdentity
+from sglc.runtime.model.chat import derive_markup, end_of_turn
 from sglc.runtime.model.config import ModelConfig, config_from_gguf, config_from_hf
 from sglc.runtime.model.errors import ModelError
 from sglc.runtime.model.gguf_file import GgufFile, open_gguf
+from sglc.runtime.model.gguf_vocabulary import gguf_vocabulary
+from sglc.runtime.model.hf_vocabulary import hf_vocabulary
+from sglc.runtime.model.json_file import read_json, read_json_if_there
 from sglc.runtime.model.locate import Layout, ModelFiles
+from sglc.runtime.model.spec import ModelSpec
+from sglc.runtime.model.tokenizer import BpeTokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +35,7 @@ def load_config(files: ModelFiles) -> ModelConfig:
     """The model's geometry. Raises ModelError."""
     if files.layout is Layout.GGUF:
         return _gguf_config(open_gguf(files.path))
-    return config_from_hf(read_json(files, "config.json"))
+    return config_from_hf(read_json(files.path / "config.json"))
 
 
 def _gguf_config(file: GgufFile) -> ModelConfig:
@@ -38,16 +46,44 @@ def _gguf_config(file: GgufFile) -> ModelConfig:
     return config_from_gguf(file.metadata, has_output=has_output, rope_factors=factors)
 
 
-def read_json(files: ModelFiles, name: str) -> dict[str, Any]:
-    """One of the folder's JSON files. Raises ModelError when it is missing or damaged."""
-    path = files.path / name
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} does not hold a JSON object")
-    return content
+def load_spec(files: ModelFiles) -> ModelSpec:
+    """What the compiler needs: identity, tokenizer, markup. Raises ModelError."""
+    if files.layout is Layout.GGUF:
+        file = open_gguf(files.path)
+        config, vocabulary = _gguf_config(file), gguf_vocabulary(file.metadata)
+        template = file.metadata.get("tokenizer.chat_template")
+    else:
+        config = load_config(files)
+        vocabulary, template = hf_vocabulary(files.path), _folder_template(files.path)
+    markup = derive_markup(template, vocabulary)
+    vocabulary = vocabulary.with_eos(end_of_turn(markup))
+    digest = hashlib.sha256(f"{vocabulary.hash()}\n{template or ''}".encode())
+    identity = ModelIdentity(
+        reference=files.reference,
+        architecture=config.architecture,
+        config_hash=config.hash(),
+        tokenizer_hash=digest.hexdigest(),
+        context_len=config.context_len,
+    )
+    return ModelSpec(identity, BpeTokenizer(vocabulary, config.vocab_size), markup)
+
+
+def _folder_template(folder: Path) -> str | None:
+    """The folder's chat template, wherever its version of transformers put it."""
+    path = folder / "chat_template.jinja"
+    if path.exists():
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{path} cannot be read: {error}") from error
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        found = read_json_if_there(folder / name).get("chat_template")
+        if isinstance(found, list):
+            named = {entry["name"]: entry["template"] for entry in found}
+            found = named.get("default")
+        if isinstance(found, str):
+            return found
+    return None
 
 
 def load_model(
