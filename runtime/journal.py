@@ -115,8 +115,8 @@ class Journal:
             self.compact()
 
     def compact(self) -> None:
-        self._file.close()
-        self._file = self._replace()
+        old, self._file = self._file, self._replace()
+        old.close()
 
     def close(self) -> None:
         self._file.close()
@@ -128,8 +128,12 @@ class Journal:
         lines += [_mark_line(mark) for mark in self._marks]
         lines += [_waiting_line(index, row) for index, row in self._waiting.items()]
         file = AppendFile(new, os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666))
-        file.append(b"".join(lines))
-        os.rename(new, self._path)
+        try:
+            file.append(b"".join(lines))
+            os.rename(new, self._path)
+        except BaseException:
+            file.close()
+            raise
         return file
 
 

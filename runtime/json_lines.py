@@ -81,7 +81,7 @@ def parse_text(text: str) -> Value:
             ),
         )
     except json.JSONDecodeError as error:
-        what = error.msg[:1].lower() + error.msg[1:]
+        what = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
         raise BadJson("bad_json", f"not valid JSON: {what} at column {error.colno}") from None
     except RecursionError:
         raise _too_deep() from None

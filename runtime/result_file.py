@@ -49,7 +49,11 @@ class ResultFile:
         except BaseException:
             self._file.close()
             raise
-        self._write(self._ready(self.num_rows))
+        try:
+            self._write(self._ready(self.num_rows))
+        except BaseException:
+            self.close()
+            raise
         self.verified = self._journal.newest_mark(max(self.num_rows, self._kept.num_rows))
 
     # ------------------------------------------------------------ rows
