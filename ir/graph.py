@@ -122,21 +122,27 @@ def free_values(region: Region) -> dict[int, Value]:
     return used
 
 
-def has_jump(region: Region, *kinds: type[Terminator], scopes: bool = False) -> bool:
-    """Whether a terminator of one of `kinds` ends the region or leaves it from inside: loops keep
-    their own Continue and Break to themselves, and Scopes their Leave unless `scopes`."""
-    if isinstance(region.end, kinds):
-        return True
-    for op in region.ops:
-        wanted = kinds
-        if isinstance(op, ops.For | ops.While):
-            wanted = tuple(k for k in kinds if k not in (ops.Continue, ops.Break))
-        if isinstance(op, ops.Scope) and not scopes:
-            wanted = tuple(k for k in kinds if k is not ops.Leave)
-        wanted_inside = tuple(k for k in wanted if k is not ops.Yield)
-        if wanted_inside and any(has_jump(r, *wanted_inside) for r in regions(op)):
-            return True
-    return False
+def jumps_inside(region: Region) -> set[type[Terminator]]:
+    """The kinds of jump by which ops of the region leave it; its own end does not count."""
+    return {kind for op in region.ops for kind in _jumps_of(op)}
+
+
+def _jumps_of(op: Op) -> set[type[Terminator]]:
+    found: set[type[Terminator]] = set()
+    for region in regions(op):
+        found |= jumps_inside(region)
+        if not isinstance(region.end, ops.Yield):
+            found.add(type(region.end))
+    if isinstance(op, ops.For | ops.While):
+        found -= {ops.Continue, ops.Break}
+    if isinstance(op, ops.Scope):
+        found -= {ops.Leave}
+    return found
+
+
+def leaves_early(body: Region) -> bool:
+    """Whether a `leave` of a function's or scope's body stands before its end."""
+    return ops.Leave in jumps_inside(body)
 
 
 # ---------------------------------------------------------------- rebuilding

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from typing import Any
 
 from sglc.ir.host.expr import Clause, Expr, Operand
@@ -17,7 +17,8 @@ def subexpressions(expr: Expr) -> Iterator[Expr]:
 
 def parts(expr: Expr) -> Iterator[Expr]:
     """The expressions that stand directly in this one."""
-    yield from _children(expr)
+    for name in _field_names(expr):
+        yield from _expressions(getattr(expr, name))
 
 
 def operand_order(expr: Expr) -> list[int]:
@@ -25,38 +26,56 @@ def operand_order(expr: Expr) -> list[int]:
     return list(dict.fromkeys(e.index for e in subexpressions(expr) if isinstance(e, Operand)))
 
 
+def map_parts(expr: Expr, image: Callable[[Expr], Expr]) -> Expr:
+    """The expression with each of its direct parts replaced by its image."""
+    rebuilt: Expr = _rebuild(expr, image)
+    return rebuilt
+
+
 def map_operands(expr: Expr, image: Callable[[int], Expr]) -> Expr:
     """The expression with `image(i)` put for each `Operand(i)`."""
-    mapped: Expr = _map(expr, image)
-    return mapped
-
-
-def _children(item: Any) -> Iterator[Any]:
-    if isinstance(item, tuple):
-        for part in item:
-            yield from ([part] if _is_expr(part) else _children(part))
-    elif is_dataclass(item):
-        for name in _ORDER.get(type(item).__name__) or [f.name for f in fields(item)]:
-            part = getattr(item, name)
-            yield from ([part] if _is_expr(part) else _children(part))
+    if isinstance(expr, Operand):
+        return image(expr.index)
+    return map_parts(expr, lambda part: map_operands(part, image))
 
 
 # fields in the order of the text, where that is not the order of the class
 _ORDER = {"Cond": ("then", "test", "otherwise"), "Comprehension": ("key", "element", "clauses")}
 
 
-def _is_expr(item: Any) -> bool:
-    return is_dataclass(item) and isinstance(item, Expr)
+def _field_names(item: Any) -> tuple[str, ...]:
+    return _ORDER.get(type(item).__name__) or tuple(f.name for f in fields(item))
 
 
-def _map(item: Any, image: Callable[[int], Expr]) -> Any:
-    if isinstance(item, Operand):
-        return image(item.index)
+def _expressions(item: Any) -> Iterator[Expr]:
+    """The expressions in a field: one, or those in a tuple or in a comprehension's clause."""
+    if isinstance(item, Expr):
+        yield item
+    elif isinstance(item, tuple):
+        for part in item:
+            yield from _expressions(part)
+    elif isinstance(item, Clause):
+        for name in _field_names(item):
+            yield from _expressions(getattr(item, name))
+
+
+def _rebuild(item: Any, image: Callable[[Expr], Expr]) -> Any:
+    """A node or a clause with the expressions in its fields replaced."""
+    changes = {}
+    for f in fields(item):
+        part = getattr(item, f.name)
+        new = _rebuild_field(part, image)
+        if new is not part:
+            changes[f.name] = new
+    return replace(item, **changes) if changes else item
+
+
+def _rebuild_field(item: Any, image: Callable[[Expr], Expr]) -> Any:
+    if isinstance(item, Expr):
+        return image(item)
+    if isinstance(item, Clause):
+        return _rebuild(item, image)
     if isinstance(item, tuple):
-        return tuple(_map(part, image) for part in item)
-    if isinstance(item, Expr | Clause):
-        parts = {f.name: getattr(item, f.name) for f in fields(item)}
-        images = {name: _map(part, image) for name, part in parts.items()}
-        changed = {name: new for name, new in images.items() if new is not parts[name]}
-        return replace(item, **changed) if changed else item
+        new = tuple(_rebuild_field(part, image) for part in item)
+        return new if any(a is not b for a, b in zip(new, item, strict=True)) else item
     return item
