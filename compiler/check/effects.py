@@ -1,0 +1,105 @@
+"""Who calls whom, and which functions generate: facts about checked bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sglc.compiler import syntax
+from sglc.compiler.check.appending import expressions_of
+from sglc.compiler.check.flow import statements
+from sglc.compiler.check.report import Report
+from sglc.compiler.check.tables import Function, Tables
+from sglc.compiler.checked import Callee
+from sglc.compiler.host import walk
+
+
+def calls(body: syntax.Block, tables: Tables) -> Iterator[tuple[syntax.Call, syntax.Fragment]]:
+    """The calls of fragments in a body, `run` included, in the order written."""
+    for stmt in statements(body):
+        yield from direct_calls(stmt, tables)
+
+
+def direct_calls(
+    stmt: syntax.Stmt, tables: Tables
+) -> Iterator[tuple[syntax.Call, syntax.Fragment]]:
+    """The same for the expressions that stand directly in one statement."""
+    for expr in expressions_of(stmt):
+        for node in walk(expr):
+            if isinstance(node, syntax.Call):
+                callee = tables.callees.get(node)
+                if isinstance(callee, syntax.Fragment):
+                    yield node, callee
+
+
+def callees(body: syntax.Block, tables: Tables) -> Iterator[Callee]:
+    """Everything that a body calls, in the order written."""
+    for stmt in statements(body):
+        for expr in expressions_of(stmt):
+            for node in walk(expr):
+                if isinstance(node, syntax.Call) and node in tables.callees:
+                    yield tables.callees[node]
+
+
+def generates(stmt: syntax.Stmt, tables: Tables) -> bool:
+    """True when a gen or select may run in the current context by this statement; that of a
+    fragment run in a context of its own does not count."""
+    if isinstance(stmt, syntax.Gen | syntax.Select):
+        return True
+    return any(
+        any(generates(inner, tables) for inner in statements(callee.body))
+        for call, callee in direct_calls(stmt, tables)
+        if not _is_run(stmt, call)
+    )
+
+
+def _is_run(stmt: syntax.Stmt, call: syntax.Call) -> bool:
+    return any(
+        isinstance(node, syntax.Run) and node.call is call
+        for expr in expressions_of(stmt)
+        for node in walk(expr)
+    )
+
+
+def reached(entry: Function, tables: Tables) -> list[syntax.Fragment]:
+    """The fragments that `entry` calls, by whatever way, in the order met."""
+    found: dict[syntax.Fragment, None] = {}
+
+    def follow(function: Function) -> None:
+        for _, callee in calls(function.body, tables):
+            if callee not in found:
+                found[callee] = None
+                follow(callee)
+
+    follow(entry)
+    return list(found)
+
+
+def check_recursion(functions: list[Function], tables: Tables, report: Report) -> bool:
+    """Report each circle of calls once; False when there is one."""
+    is_good = True
+    done: set[Function] = set()
+
+    def visit(function: Function, path: list[Function]) -> None:
+        nonlocal is_good
+        path.append(function)
+        for call, callee in calls(function.body, tables):
+            if callee in path:
+                is_good = False
+                cycle = [*path[path.index(callee) :], callee]
+                names = " -> ".join(f"`{f.name.text}`" for f in cycle)
+                report.error(
+                    "E0210",
+                    f"the fragment `{callee.name.text}` calls itself: {names}",
+                    call,
+                    "this closes the circle",
+                    help="recursion has no bound; use a loop: `while ... max N:`",
+                )
+            elif callee not in done:
+                visit(callee, path)
+        path.pop()
+        done.add(function)
+
+    for function in functions:
+        if function not in done:
+            visit(function, [])
+    return is_good

@@ -1,0 +1,178 @@
+"""The files of a program: reading them, following their imports, and the names each one sees.
+
+The rule of imports: `import "f.sgl" as m` makes each declaration of that file `m.name`; without
+`as` they come in by their own names. Imports are not handed on: a file sees what it declares and
+what the files it imports itself declare. Programs are never imported.
+Knows nothing about what declarations mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sglc.compiler import syntax
+from sglc.compiler.check.report import Report
+from sglc.compiler.diagnostics import whole_file
+from sglc.compiler.parse import parse
+from sglc.ir.span import Source, Span
+
+Named = (
+    syntax.Const
+    | syntax.RecordDecl
+    | syntax.AliasDecl
+    | syntax.Extern
+    | syntax.Fragment
+    | syntax.Program
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A name that a file sees: what it means, and the import it came by (None for its own)."""
+
+    decl: Named
+    via: syntax.Import | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Module:
+    """One source file. `names` and `aliases` are filled by `declarations.declare`."""
+
+    path: Path | None  # None for text that lies in no file
+    syntax: syntax.File
+    imports: dict[syntax.Import, Module] = field(default_factory=dict)
+    names: dict[str, Declared] = field(default_factory=dict)
+    aliases: dict[str, syntax.Import] = field(default_factory=dict)
+    is_partial: bool = False  # an import failed: names that are missing may stand there
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths of this file start."""
+        return self.path.parent if self.path else Path.cwd()
+
+    def named(self) -> Iterator[Named]:
+        """The file's own declarations but imports, in order."""
+        for decl in self.syntax.decls:
+            if not isinstance(decl, syntax.Import):
+                yield decl
+
+    def find(self, name: str) -> Declared | None:
+        """The declaration that `name` or `alias.name` refers to in this file."""
+        alias, dot, rest = name.partition(".")
+        if not dot:
+            return self.names.get(name)
+        imported = self.aliases.get(alias)
+        if imported is None or imported not in self.imports:
+            return None
+        found = self.imports[imported].names.get(rest)
+        if found is None or found.via is not None or isinstance(found.decl, syntax.Program):
+            return None
+        return Declared(found.decl, imported)
+
+    def exported(self) -> list[str]:
+        """The names that other files can import."""
+        return [
+            name
+            for name, found in self.names.items()
+            if found.via is None and not isinstance(found.decl, syntax.Program)
+        ]
+
+
+@dataclass(slots=True)
+class Loader:
+    """Parses each file once. `sources[i]` is the file that spans number i; `modules` come callees
+    first, so that a file's imports stand before it."""
+
+    report: Report
+    sources: list[Source] = field(default_factory=list)
+    modules: list[Module] = field(default_factory=list)
+    is_broken: bool = False  # a file has syntax errors
+    _loaded: dict[Path, Module | None] = field(default_factory=dict)
+    _open: list[Path] = field(default_factory=list)
+
+    def load_main(self, path: Path | None, text: str | None) -> Module | None:
+        """The file that is compiled; with `text`, that is its content and `path` only its place."""
+        if text is None:
+            if path is None:
+                raise ValueError("either a path or a text is needed")
+            text = self._read(path, path, None)
+            if text is None:
+                return None
+        return self._load(path, str(path) if path else "<program>", text)
+
+    def _load(self, path: Path | None, name: str, text: str) -> Module | None:
+        source = Source(name, text)
+        self.sources.append(source)
+        file, diagnostics = parse(source, len(self.sources) - 1)
+        self.report.extend(diagnostics)
+        self.is_broken = self.is_broken or bool(diagnostics)
+        if file is None:
+            return None
+        module = Module(path, file)
+        if path is not None:
+            self._open.append(path.resolve())
+        for decl in file.decls:
+            if isinstance(decl, syntax.Import):
+                imported = self._import(decl, module)
+                if imported is None:
+                    module.is_partial = True
+                else:
+                    module.imports[decl] = imported
+        if path is not None:
+            self._open.pop()
+        self.modules.append(module)
+        return module
+
+    def _import(self, decl: syntax.Import, module: Module) -> Module | None:
+        shown = "".join(part for part in decl.path.parts if isinstance(part, str))
+        if len(decl.path.parts) != 1 or decl.path.parts != (shown,):
+            self.report.error(
+                "E0501", "the path of an import is a plain string", decl.path, "not a plain string"
+            )
+            return None
+        path = module.folder / shown
+        key = path.resolve()
+        if key in self._open:
+            cycle = [*self._open[self._open.index(key) :], key]
+            names = " -> ".join(f"`{p.name}`" for p in cycle)
+            self.report.error(
+                "E0502",
+                f"imports go in a circle: {names}",
+                decl.path,
+                "this closes the circle",
+                help="move what both files need into a third one",
+            )
+            return None
+        if key not in self._loaded:
+            text = self._read(path, Path(shown), decl.path.span)
+            name = str(Path(self._name(module)).parent / shown)
+            self._loaded[key] = None if text is None else self._load(path, name, text)
+        return self._loaded[key]
+
+    def _name(self, module: Module) -> str:
+        return self.sources[module.syntax.span.file].name if module.path else ""
+
+    def _read(self, path: Path, shown: Path, at: Span | None) -> str | None:
+        """The text of a source file; the failure is reported where the file is named."""
+        try:
+            return path.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            code, problem = "E0110", f"`{shown}` is not UTF-8: byte {error.start} is invalid"
+        except FileNotFoundError:
+            code, problem = "E0501", f"there is no file `{shown}`"
+        except IsADirectoryError:
+            code, problem = "E0501", f"`{shown}` is a folder, not a file"
+        except OSError as error:
+            code, problem = "E0501", f"cannot read `{shown}`: {(error.strerror or '').lower()}"
+        if at is None:
+            self.sources.append(Source(str(shown), ""))
+            at = whole_file(len(self.sources) - 1)
+        folder = path.parent
+        near = sorted(p.name for p in folder.glob("*.sgl")) if folder.is_dir() else []
+        others = [name for name in near if name != path.name][:5]
+        listed = ", ".join(f"`{name}`" for name in others)
+        help = f"the folder holds {listed}" if others and code == "E0501" else None
+        self.report.error(code, problem, at, "" if at.line == 0 else "not found", help=help)
+        return None
