@@ -25,7 +25,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """
     if x.dtype != torch.float32:
         return rms_norm_ref(x, weight, eps)
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # [..., 1]
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # [..., 1]
     scale = norm.square_().div_(x.shape[-1]).add_(eps).rsqrt_()
     return (x * scale).mul_(weight)
 

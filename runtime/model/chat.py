@@ -31,11 +31,11 @@ _PROBES = (
 
 def derive_markup(source: str | None, vocabulary: Vocabulary) -> Markup:
     """The markup of the template `source`; without one, no roles. Raises ModelError."""
-    dummy = (" ",) if vocabulary.dummy_space else ()
     bos = () if vocabulary.bos_id is None else (vocabulary.bos_id,)
+    start: Pieces = (*bos, " ") if vocabulary.dummy_space else bos
     if source is None:
-        notes = ("the model has no chat template: roles are not available",)
-        return Markup(opening={}, closing={}, start=bos + dummy, notes=notes)
+        missing = "the model has no chat template: roles are not available"
+        return Markup(opening={}, closing={}, start=start, notes=(missing,))
     template = ChatTemplate(source, vocabulary.special_names)
     probe, between = _first_that_decomposes(template)
     splitter = Splitter(vocabulary.controls)
@@ -44,15 +44,15 @@ def derive_markup(source: str | None, vocabulary: Vocabulary) -> Markup:
     for (previous, role), pieces in opening.items():
         if not previous:
             opening[previous, role] = _at_start(pieces, bos, vocabulary.dummy_space)
-    notes = (*_role_notes(probe, between), *prompt_notes)
+    notes = [*_role_notes(probe, between), *prompt_notes]
     if template.prints_date:
-        notes += (f"the template prints a date: it is pinned to {PINNED_DATE:%d %b %Y}",)
+        notes.append(f"the template prints a date: it is pinned to {PINNED_DATE:%d %b %Y}")
     return Markup(
         opening=opening,
         closing=closing,
-        start=bos + dummy,
+        start=start,
         default_system=_default_system(between),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 

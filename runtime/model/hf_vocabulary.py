@@ -75,11 +75,11 @@ def _without_additions(
     model = dict(definition["model"])
     if model.get("type", "BPE") != "BPE":
         raise ModelError(f"a tokenizer of type {model['type']} is not supported; known: BPE")
-    merges = (
-        tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge)
-        for merge in model["merges"]
+    # "left right" in files of older versions
+    pairs = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
+    model["vocab"], model["merges"] = without_controls(
+        model["vocab"], ((left, right) for left, right in pairs), controls
     )
-    model["vocab"], model["merges"] = without_controls(model["vocab"], merges, controls)
     model["unk_token"] = None
     normalizers = steps_of(definition.get("normalizer"), "normalizers")
     pretokenizers = steps_of(definition.get("pre_tokenizer"), "pretokenizers")
@@ -90,7 +90,7 @@ def _without_additions(
         step["type"] == "Metaspace" and step.get("prepend_scheme", "always") != "never"
         for step in pretokenizers
     )
-    pipeline = {
+    pipeline: dict[str, Any] = {
         "version": "1.0",
         "added_tokens": [],
         "normalizer": _in_sequence(

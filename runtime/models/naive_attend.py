@@ -11,6 +11,6 @@ def naive_attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
     q [T, H, D], k and v [T, K, D], result [T, H, D]; query head h reads kv head h // (H // K).
     """
-    heads_first = (x.transpose(0, 1)[None] for x in (q, k, v))
-    y = F.scaled_dot_product_attention(*heads_first, is_causal=True, enable_gqa=True)
+    q, k, v = (x.transpose(0, 1)[None] for x in (q, k, v))  # [1, heads, T, D]
+    y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
     return y[0].transpose(0, 1)

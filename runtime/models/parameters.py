@@ -102,10 +102,9 @@ def slots(parameters: Parameters, config: ModelConfig) -> dict[str, Tensor]:
     }
     if not config.ties_embeddings:
         places["lm_head.weight"] = parameters.head
-    sizes = [
-        heads * config.head_size
-        for heads in (config.num_heads, config.num_kv_heads, config.num_kv_heads)
-    ]
+    q_end = config.num_heads * config.head_size
+    k_end = q_end + config.num_kv_heads * config.head_size
+    parts_of_qkv = {"q": slice(0, q_end), "k": slice(q_end, k_end), "v": slice(k_end, None)}
     for index, layer in enumerate(parameters.layers):
         attention, mlp = f"model.layers.{index}.self_attn", f"model.layers.{index}.mlp"
         parts: list[tuple[str, Tensor | None]] = [
@@ -123,11 +122,12 @@ def slots(parameters: Parameters, config: ModelConfig) -> dict[str, Tensor]:
             ("bias", layer.qkv_bias, layer.gate_up_bias),
         ):
             if qkv is not None:
-                names = (f"{attention}.{part}_proj.{kind}" for part in "qkv")
-                parts.extend(zip(names, qkv.split(sizes), strict=True))
+                for part, rows in parts_of_qkv.items():
+                    parts.append((f"{attention}.{part}_proj.{kind}", qkv[rows]))
             if gate_up is not None:
-                names = (f"{mlp}.{part}_proj.{kind}" for part in ("gate", "up"))
-                parts.extend(zip(names, gate_up.chunk(2), strict=True))
+                gate, up = gate_up.chunk(2)
+                parts.append((f"{mlp}.gate_proj.{kind}", gate))
+                parts.append((f"{mlp}.up_proj.{kind}", up))
         places.update((name, tensor) for name, tensor in parts if tensor is not None)
     return places
 

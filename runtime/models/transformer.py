@@ -77,7 +77,8 @@ class Transformer:
             q = rope(rms_norm(heads[:, :H], layer.q_norm, config.rms_eps), cos, sin)
             k = rope(rms_norm(heads[:, H : H + K], layer.k_norm, config.rms_eps), cos, sin)
         else:
-            q, k = rope(heads[:, : H + K], cos, sin).split((H, K), dim=1)
+            rotated = rope(heads[:, : H + K], cos, sin)
+            q, k = rotated[:, :H], rotated[:, H:]
         return attend(index, q, k, heads[:, H + K :]).reshape(-1, H * D)
 
     def _mlp(self, layer: LayerParameters, x: Tensor) -> None:

@@ -1,8 +1,9 @@
-"""Logits of our forward pass against transformers', tiny random models of each architecture, fp32."""
+"""Logits of our forward pass against transformers': tiny random models of each architecture."""
 
 import pytest
 import torch
 import transformers
+
 from sglc.runtime.model.load import load_model
 from sglc.runtime.model.locate import locate
 from sglc.runtime.models.naive_attend import naive_attend
