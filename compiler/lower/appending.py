@@ -135,7 +135,8 @@ def lower_select(frame: Frame, node: syntax.Select) -> None:
         method = constant_text(frame, given["method"])
     temperature = frame.expr(given["temperature"]) if "temperature" in given else None
     name = "" if node.name is None else node.name.text
-    result, value = frame.new_context(frame.role), frame.value(STR, name)
+    result = frame.new_context(frame.role)
+    value = frame.value(frame.variables.get(name, STR), name)
     metas = _metas(frame, name, SELECT_METAS)
     frame.emit(
         ops.Select(

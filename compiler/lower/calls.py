@@ -12,33 +12,33 @@ from sglc.ir import ops
 from sglc.ir.types import NULL, Type
 
 
-def lower_call(frame: Frame, call: syntax.Call) -> ops.Value:
+def lower_call(frame: Frame, call: syntax.Call, name: str) -> ops.Value:
     """The value of calling a fragment or extern here; null for one that returns none."""
     callee = frame.checked.callees[call]
     if isinstance(callee, syntax.Fragment):
-        return _call_fragment(frame, call, callee, frame.context)
+        args = _arguments(frame, call, callee.params)
+        return _call_fragment(frame, call, callee, frame.context, args, name)
     assert isinstance(callee, syntax.Extern)
     args = _arguments(frame, call, callee.params)
-    result = frame.value(frame.checked.results[callee] or NULL)
-    name = frame.checked.externs[callee]
-    frame.emit(ops.Extern(result, name, args, frame.path(call), call.span))
+    result = frame.value(frame.checked.results[callee] or NULL, name)
+    extern = frame.checked.externs[callee]
+    frame.emit(ops.Extern(result, extern, args, frame.path(call), call.span))
     return result
 
 
-def lower_run(frame: Frame, node: syntax.Run) -> ops.Value:
+def lower_run(frame: Frame, node: syntax.Run, name: str) -> ops.Value:
     """The promised value of a fragment that runs in a context of its own."""
     callee = frame.checked.callees[node.call]
     assert isinstance(callee, syntax.Fragment)
     args = _arguments(frame, node.call, callee.params)
-    # inside a `try` the failure has to come up here, so the task cannot be another
-    body = frame if frame.inside_try else frame.child()
+    body = frame if frame.runs_here else frame.child()
     outer, start = frame.names[CONTEXT], body.new_context(None)
     body.emit(ops.Start(start, node.span))
-    value = _call_fragment(body, node.call, callee, start, args)
-    if frame.inside_try:
+    value = _call_fragment(body, node.call, callee, start, args, name)
+    if frame.runs_here:
         frame.context = outer
         return value
-    result = frame.value(value.type)
+    result = frame.value(value.type, name)
     frame.emit(ops.Run(result, body.region(ops.Yield((value,))), node.span))
     return result
 
@@ -48,17 +48,15 @@ def _call_fragment(
     call: syntax.Call,
     fragment: syntax.Fragment,
     source: ops.Value,
-    args: tuple[ops.Value, ...] | None = None,
+    args: tuple[ops.Value, ...],
+    name: str,
 ) -> ops.Value:
     """Emit the call on `source`, which makes its result the current context."""
-    if args is None:
-        args = _arguments(frame, call, fragment.params)
-        source = frame.context  # an argument may have appended
     assert isinstance(source.type, ops.ContextType)
     role = source.type.role
     returned: Type | None = frame.checked.results[fragment]
     context = frame.new_context(role)
-    value = None if returned is None else frame.value(returned)
+    value = None if returned is None else frame.value(returned, name)
     frame.emit(
         ops.Call(
             context,

@@ -23,18 +23,18 @@ def repeats_effects(node: syntax.Comprehension, checked: CheckedProgram) -> bool
     return any(part is not None and has_effect(part, checked) for part in parts)
 
 
-def lower_comprehension(frame: Frame, node: syntax.Comprehension) -> ops.Value:
+def lower_comprehension(frame: Frame, node: syntax.Comprehension, name: str) -> ops.Value:
     """The list or dict that a comprehension with effects inside makes."""
     checked, type = frame.checked, frame.checked.types[node]
     elements = (node.element,) if node.key is None else (node.key, node.element)
     in_clauses = any(has_effect(p, checked) for c in node.clauses for p in (c.items, *c.tests))
-    if frame.inside_try or in_clauses or not all(only_runs(e, checked) for e in elements):
+    if frame.runs_here or in_clauses or not all(only_runs(e, checked) for e in elements):
         listed = _in_order(frame, node, elements)
         return listed if node.key is None else _by_key(frame, listed, node, type)
     task = frame.child()
     listed = _parallel(task, node, elements)
     made = listed if node.key is None else _by_key(task, listed, node, type)
-    result = frame.value(type)
+    result = frame.value(type, name)
     frame.emit(ops.Run(result, task.region(ops.Yield((made,))), node.span))
     return result
 
@@ -73,7 +73,8 @@ def _parallel(
         each = names[0] if len(names) == 1 else syntax.ListLiteral(node.span, names)
         items = frame.expr(syntax.Comprehension(node.span, None, each, node.clauses))
     item, index = frame.value(item_type(items.type)), frame.value(INT)
-    inner = frame.child(round=index)
+    is_a_run = len(elements) == 1 and isinstance(elements[0], syntax.Run)
+    inner = frame.child(round=index, runs_here=is_a_run)
     inner.names.update(unpack(inner, targets, item, node.span))
     value = _element(inner, node, elements)
     group = frame.value(GroupType((("value", JSON),)))

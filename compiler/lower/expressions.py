@@ -19,18 +19,19 @@ from sglc.compiler.lower.facts import children, has_effect
 from sglc.compiler.lower.frame import Frame
 from sglc.ir import ops
 from sglc.ir.host import expr as host
-from sglc.ir.types import JSON, STR
+from sglc.ir.types import JSON, STR, ListType
 
 
 def lower_expr(frame: Frame, expr: syntax.Expr, name: str = "") -> ops.Value:
     """The value of `expr`, computed where `frame` stands. `name` is what the author binds it to."""
     operands = _Operands(frame)
-    _lower_effects(frame, expr, operands.given)
+    _lower_effects(frame, expr, operands.given, name)
     converted = to_host(expr, frame.checked, operands.index, operands.given)
     if converted == host.Operand(0):
         return operands.values[0]
     # lowering itself makes some strings and comprehensions, which the checker has not seen
-    type = STR if isinstance(expr, syntax.String) else frame.checked.types.get(expr, JSON)
+    made = STR if isinstance(expr, syntax.String) else ListType(JSON)
+    type = frame.checked.types.get(expr, made)
     return frame.let(converted, operands.values, type, expr.span, name)
 
 
@@ -62,28 +63,31 @@ class _Operands:
         return self.frame.names[node.text]
 
 
-def _lower_effects(frame: Frame, node: syntax.Node, given: dict[syntax.Node, ops.Value]) -> None:
-    """Emit the effects in `node` in the order of evaluation and note their values in `given`."""
+def _lower_effects(
+    frame: Frame, node: syntax.Node, given: dict[syntax.Node, ops.Value], name: str = ""
+) -> None:
+    """Emit the effects in `node` in the order of evaluation and note their values in `given`.
+    `name` is what `node` itself is bound to."""
     checked = frame.checked
     if not has_effect(node, checked):
         return
     match node:
         case syntax.Run():
-            given[node] = calls.lower_run(frame, node)
+            given[node] = calls.lower_run(frame, node, name)
         case syntax.Call() if isinstance(checked.callees[node], syntax.Fragment | syntax.Extern):
-            given[node] = calls.lower_call(frame, node)
+            given[node] = calls.lower_call(frame, node, name)
         case syntax.Call() if checked.callees[node] == Builtin("try"):
-            given[node] = lazy.lower_try(frame, node)
+            given[node] = lazy.lower_try(frame, node, name)
         case syntax.Logic(values=(_, *later)) if any(has_effect(v, checked) for v in later):
-            given[node] = lazy.lower_logic(frame, node)
+            given[node] = lazy.lower_logic(frame, node, name)
         case syntax.Compare(operands=(_, _, *later)) if any(has_effect(v, checked) for v in later):
-            given[node] = lazy.lower_chain(frame, node)
+            given[node] = lazy.lower_chain(frame, node, name)
         case syntax.Conditional(then=then, otherwise=otherwise) if has_effect(
             then, checked
         ) or has_effect(otherwise, checked):
-            given[node] = lazy.lower_conditional(frame, node)
+            given[node] = lazy.lower_conditional(frame, node, name)
         case syntax.Comprehension() if comprehensions.repeats_effects(node, checked):
-            given[node] = comprehensions.lower_comprehension(frame, node)
+            given[node] = comprehensions.lower_comprehension(frame, node, name)
         case _:
             for child in children(node):
                 _lower_effects(frame, child, given)

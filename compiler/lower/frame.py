@@ -73,8 +73,9 @@ class Loop:
 class Frame:
     """`rounds` are the loop rounds and fork indices around, the tail of every path.
 
-    `inside_try` says that a failure here must not reach another task. `thinking` names the
-    `reasoning` block around.
+    `runs_here` makes every `run` part of the task that it stands in: inside a `try`, whose handler
+    would not see another task fail, and where the task is there for the run alone. `thinking` names
+    the `reasoning` block around.
     """
 
     scope: Scope
@@ -83,7 +84,7 @@ class Frame:
     rounds: ops.Path = ()
     defaults: Mapping[str, ops.Value] = field(default_factory=dict)
     loop: Loop | None = None
-    inside_try: bool = False
+    runs_here: bool = False
     thinking: str | None = None
 
     @property
@@ -114,7 +115,7 @@ class Frame:
         *,
         round: ops.Value | None = None,
         loop: Loop | None = None,
-        inside_try: bool = False,
+        runs_here: bool = False,
     ) -> Frame:
         """A frame for a region; `round` is the round or index that the region's paths add."""
         return replace(
@@ -123,7 +124,7 @@ class Frame:
             code=[],
             rounds=self.rounds if round is None else (*self.rounds, round),
             loop=loop or self.loop,
-            inside_try=inside_try or self.inside_try,
+            runs_here=runs_here or self.runs_here,
         )
 
     def expr(self, expr: syntax.Expr, name: str = "") -> ops.Value:
@@ -212,12 +213,13 @@ def branch(
     otherwise: Callable[[Frame], ops.Value],
     type: Type,
     span: Span,
+    name: str = "",
 ) -> ops.Value:
     """Emit an `If` whose arms each give a value; the context flows through both."""
     arms = frame.child(), frame.child()
     values = then(arms[0]), otherwise(arms[1])
     results, yields = merge(frame, arms, [condition])
-    result = frame.value(type)
+    result = frame.value(type, name)
     frame.derive(result, condition, *values)
     yes, no = (
         arm.region(ops.Yield((value, *flow)))

@@ -12,12 +12,14 @@ from sglc.ir.host import expr as host
 from sglc.ir.types import BOOL, Type
 
 
-def lower_logic(frame: Frame, node: syntax.Logic) -> ops.Value:
+def lower_logic(frame: Frame, node: syntax.Logic, name: str) -> ops.Value:
     """Left to right, and the deciding operand is the value."""
-    return _logic(frame, node.op, node.values, frame.checked.types[node])
+    return _logic(frame, node.op, node.values, frame.checked.types[node], name)
 
 
-def _logic(frame: Frame, op: str, values: tuple[syntax.Expr, ...], type: Type) -> ops.Value:
+def _logic(
+    frame: Frame, op: str, values: tuple[syntax.Expr, ...], type: Type, name: str = ""
+) -> ops.Value:
     first = frame.expr(values[0])
     if len(values) == 1:
         return first
@@ -29,18 +31,20 @@ def _logic(frame: Frame, op: str, values: tuple[syntax.Expr, ...], type: Type) -
         return first
 
     then, otherwise = (rest, decided) if op == "and" else (decided, rest)
-    return branch(frame, first, then, otherwise, type, values[0].span)
+    return branch(frame, first, then, otherwise, type, values[0].span, name)
 
 
-def lower_chain(frame: Frame, node: syntax.Compare) -> ops.Value:
+def lower_chain(frame: Frame, node: syntax.Compare, name: str) -> ops.Value:
     """`a < b < f(x)`: each operand once, and none after the first comparison that fails."""
-    return _chain(frame, frame.expr(node.operands[0]), node, 0)
+    return _chain(frame, frame.expr(node.operands[0]), node, 0, name)
 
 
-def _chain(frame: Frame, left: ops.Value, node: syntax.Compare, place: int) -> ops.Value:
+def _chain(
+    frame: Frame, left: ops.Value, node: syntax.Compare, place: int, name: str = ""
+) -> ops.Value:
     right = frame.expr(node.operands[place + 1])
     compare = host.Compare(node.ops[place], host.Operand(0), host.Operand(1), node.span)
-    holds = frame.let(compare, (left, right), BOOL, node.span)
+    holds = frame.let(compare, (left, right), BOOL, node.span, name)
     if place + 1 == len(node.ops):
         return holds
     return branch(
@@ -50,10 +54,11 @@ def _chain(frame: Frame, left: ops.Value, node: syntax.Compare, place: int) -> o
         lambda _: holds,
         BOOL,
         node.span,
+        name,
     )
 
 
-def lower_conditional(frame: Frame, node: syntax.Conditional) -> ops.Value:
+def lower_conditional(frame: Frame, node: syntax.Conditional, name: str) -> ops.Value:
     return branch(
         frame,
         frame.expr(node.test),
@@ -61,16 +66,17 @@ def lower_conditional(frame: Frame, node: syntax.Conditional) -> ops.Value:
         lambda arm: arm.expr(node.otherwise),
         frame.checked.types[node],
         node.span,
+        name,
     )
 
 
-def lower_try(frame: Frame, node: syntax.Call) -> ops.Value:
+def lower_try(frame: Frame, node: syntax.Call, name: str) -> ops.Value:
     """`try(value, default)`; what a failed value had appended is gone."""
     value, default = node.args
-    body, handler = frame.child(inside_try=True), frame.child()
+    body, handler = frame.child(runs_here=True), frame.child()
     values = body.expr(value), handler.expr(default)
     results, (kept, restored) = merge(frame, (body, handler))
-    result = frame.value(frame.checked.types[node])
+    result = frame.value(frame.checked.types[node], name)
     frame.emit(
         ops.Try(
             (result, *results),
