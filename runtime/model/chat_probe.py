@@ -87,6 +87,8 @@ def observe(template: ChatTemplate, probe: Probe) -> Between:
         if rendered is None:
             continue
         gaps = _gaps(rendered, contents)
+        if gaps is None and turns[-1] == "system":
+            continue  # a system text that is written with the user's text after it
         if gaps is None:
             seen.conflict = f"it does not show the contents of {' '.join(turns)} as they are"
             return seen
@@ -104,7 +106,18 @@ def observe(template: ChatTemplate, probe: Probe) -> Between:
             return seen
     for key, text in finished.items():
         seen.texts.setdefault(key, text)
+    seen.conflict = _missing_place(seen)
     return seen
+
+
+def _missing_place(seen: Between) -> str | None:
+    """A role that the template takes only where alternation happens to let it through, and not
+    where it belongs, is none: a system text comes first, a tool answers an assistant."""
+    if "system" in seen.roles and ("", "system") not in seen.texts:
+        return "it does not take a system role at the start"
+    if "tool" in seen.roles and ("assistant", "tool") not in seen.texts:
+        return "it does not take a tool role after an assistant"
+    return None
 
 
 def _observe_prompt(
