@@ -7,13 +7,13 @@ Knows nothing about recovery: it sees only text that parsed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from lark import Token, Tree
 
 from sglc.compiler import syntax
 from sglc.compiler.build_expression import ExpressionBuilder, Group, offsets
-from sglc.compiler.diagnostics import Diagnostic
+from sglc.compiler.diagnostics import Diagnostic, error
 from sglc.compiler.source import SourceText
 from sglc.compiler.strings import open_docstring
 from sglc.ir.span import Span
@@ -31,7 +31,6 @@ PLAIN: dict[str, type[syntax.Node]] = {
     "range_arg": syntax.RangeArg,
     "join": syntax.Join,
     "let": syntax.Let,
-    "assign": syntax.Assign,
     "require": syntax.Require,
     "return": syntax.Return,
     "break": syntax.Break,
@@ -71,7 +70,7 @@ def _too_deep(tree: Tree[Token]) -> Tree[Token] | None:
 
 
 class _Builder(ExpressionBuilder):
-    plain = {**ExpressionBuilder.plain, **PLAIN}
+    plain: ClassVar = {**ExpressionBuilder.plain, **PLAIN}
 
     def __init__(self, source: SourceText, diagnostics: list[Diagnostic]) -> None:
         super().__init__(source, diagnostics)
@@ -79,6 +78,9 @@ class _Builder(ExpressionBuilder):
         self.bare: dict[syntax.Node, tuple[syntax.NamedType, tuple[syntax.Keyword, ...]]] = {}
 
     # ------------------------------------------------------------ declarations
+
+    def on_chunk(self, span: Span, *decls: syntax.Decl) -> syntax.File:
+        return self.on_file(span, None, *decls)
 
     def on_file(self, span: Span | None, doc: str | None, *decls: syntax.Decl) -> syntax.File:
         return syntax.File(span or self.source.span(0, 0), doc, decls)
@@ -164,10 +166,21 @@ class _Builder(ExpressionBuilder):
     def on_body(self, span: Span, *statements: syntax.Stmt) -> _Body:
         return _Body(_first_character(span), statements)
 
+    def on_broken(self, span: Span, *rest: Any) -> syntax.Pass:
+        return syntax.Pass(span)
+
     def on_evaluate(self, span: Span, value: syntax.Expr) -> syntax.Stmt:
         if isinstance(value, syntax.String):
             return syntax.Text(span, value)
         return syntax.Evaluate(span, value)
+
+    def on_assign(self, span: Span, target: syntax.Expr, value: syntax.Expr) -> syntax.Assign:
+        if not isinstance(target, syntax.Name):
+            message = "only a name can be assigned"
+            help = "values do not change: bind a name to a new one"
+            self.diagnostics.append(error("E0111", message, target.span, help=help))
+            return syntax.Assign(span, syntax.Identifier(target.span, ""), value)
+        return syntax.Assign(span, syntax.Identifier(target.span, target.text), value)
 
     def on_role_text(
         self, span: Span, role: syntax.Identifier, value: syntax.String

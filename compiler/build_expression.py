@@ -10,15 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from lark import Token, Tree
 from lark.exceptions import UnexpectedInput
 
 from sglc.compiler import syntax
 from sglc.compiler.diagnostics import Diagnostic, error
+from sglc.compiler.explain import explain
 from sglc.compiler.grammar import parse_tree
-from sglc.compiler.slips import explain
 from sglc.compiler.source import SourceText
 from sglc.compiler.strings import Slot, open_string
 from sglc.ir.span import Span
@@ -37,7 +37,7 @@ class Group:
 class ExpressionBuilder:
     """Bottom up: `on_<rule>(span, *children)`, or the class in `plain` whose fields they are."""
 
-    plain: Mapping[str, type[syntax.Node]] = {
+    plain: ClassVar[Mapping[str, type[syntax.Node]]] = {
         "keyword": syntax.Keyword,
         "index": syntax.Index,
         "attribute": syntax.Attribute,
@@ -108,6 +108,10 @@ class ExpressionBuilder:
             message = "a positional argument after a keyword argument"
             help = "put the arguments without a name first"
             self.diagnostics.append(error("E0123", message, late.span, help=help))
+        if isinstance(function, syntax.Name) and function.text in ("gen", "select"):
+            message = f"`{function.text}` is a statement, not a function"
+            help = f"write `{function.text} name ...` in a line of its own: it binds `name`"
+            self.diagnostics.append(error("E0118", message, function.span, help=help))
         return syntax.Call(span, function, args, keywords)
 
     def on_arguments(self, span: Span | None, *arguments: Any) -> Group:

@@ -16,7 +16,7 @@ from platformdirs import user_cache_path
 
 from sglc.compiler.indent import Indentation
 
-Rule = Literal["file", "declaration", "interpolation"]
+Rule = Literal["file", "chunk", "interpolation"]
 
 
 def parse_tree(text: str, rule: Rule, start: int = 0, end: int | None = None) -> Tree[Token]:
@@ -36,7 +36,7 @@ def lark() -> Lark:
         parser="lalr",
         lexer="contextual",
         postlex=Indentation(),
-        start=["file", "declaration", "interpolation"],
+        start=["file", "chunk", "interpolation"],
         propagate_positions=True,
         cache=_cache_file() or False,
     )

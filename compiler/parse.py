@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from lark.exceptions import UnexpectedInput
 
 from sglc.compiler import syntax
 from sglc.compiler.build import build
 from sglc.compiler.diagnostics import Diagnostic
+from sglc.compiler.explain import explain
 from sglc.compiler.grammar import parse_tree
 from sglc.compiler.indent import IndentationFault
-from sglc.compiler.slips import explain
+from sglc.compiler.recover import recover
 from sglc.compiler.source import SourceText
 from sglc.ir.span import Source
 
@@ -17,15 +20,27 @@ from sglc.ir.span import Source
 def parse(source: Source, file: int) -> tuple[syntax.File | None, list[Diagnostic]]:
     """The nodes of `source`, whose spans name it `file`; None when there are errors.
 
-    All syntax errors that can be told apart are reported; nothing is raised for bad text.
+    Reports all syntax errors that can be told apart, in no particular order; raises nothing for
+    any text.
     """
     text = SourceText(source, file)
-    diagnostics: list[Diagnostic] = []
+    diagnostics = _forbidden_characters(text)
+    if diagnostics:
+        return None, diagnostics
     try:
-        tree = parse_tree(text.text.rstrip() + "\n", "file")
-    except UnexpectedInput as failure:
-        return None, [explain(text, failure)]
-    except IndentationFault:
-        return None, [text.error("E0103", "bad indentation", 0, 1)]
+        tree = parse_tree(text.text.rstrip(" \t\f\n") + "\n", "file")
+    except (UnexpectedInput, IndentationFault) as failure:
+        found = recover(text)
+        if not found and isinstance(failure, UnexpectedInput):
+            found = [explain(text, failure)]
+        return None, found
     node = build(text, tree, diagnostics)
     return (None if diagnostics else node), diagnostics
+
+
+def _forbidden_characters(text: SourceText) -> list[Diagnostic]:
+    """NUL, which recovery needs for itself, and halves of surrogate pairs, which are no text."""
+    return [
+        text.error("E0110", f"U+{ord(m[0]):04X} cannot stand in a program", m.start(), m.end())
+        for m in re.finditer(r"[\x00\ud800-\udfff]", text.text)
+    ]

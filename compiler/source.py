@@ -79,6 +79,11 @@ class SourceText:
         """The offset of line `line`, counted from 1."""
         return self._starts[line - 1]
 
+    def line_end(self, offset: int) -> int:
+        """The newline at or after `offset`, or the end of the text."""
+        end = self.text.find("\n", offset)
+        return len(self.text) if end < 0 else end
+
     def error(
         self,
         code: str,

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from os.path import commonprefix
 
 from sglc.compiler.diagnostics import Diagnostic
 from sglc.compiler.source import SourceText
@@ -19,7 +18,7 @@ from sglc.compiler.source import SourceText
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """`{...}`: braces at `start` and `end - 1`; the expression stands between them, up to `stop`."""
+    """`{...}`: braces at `start` and `end - 1`; the expression between them ends at `stop`."""
 
     start: int
     stop: int
@@ -82,7 +81,7 @@ class _Content:
     def _margin(self) -> str:
         """The indentation that all lines share but the one of the opening quotes and blank ones."""
         lines = _LINE_START.finditer(self.text, self.first, self.last)
-        return commonprefix([line[1] for line in lines if not self._is_blank(line.end())])
+        return _common_start([line[1] for line in lines if not self._is_blank(line.end())])
 
     def _is_blank(self, after_spaces: int) -> bool:
         return after_spaces >= self.last or self.text[after_spaces] == "\n"
@@ -188,6 +187,12 @@ class _Content:
         if not self.is_long:
             return spaces
         return "" if self._is_blank(line.end()) else spaces.removeprefix(self.margin)
+
+
+def _common_start(texts: list[str]) -> str:
+    """The longest text that each of `texts` starts with."""
+    first, last = min(texts, default=""), max(texts, default="")
+    return next((first[:i] for i, c in enumerate(first) if c != last[i : i + 1]), first)
 
 
 _OPENING = re.compile(r"""([A-Za-z]*)("{3}|'{3}|"|')""")

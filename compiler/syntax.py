@@ -36,7 +36,7 @@ class Name(Node):
 class Literal(Node):
     """A number, true, false or null."""
 
-    value: None | bool | int | float
+    value: bool | int | float | None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
