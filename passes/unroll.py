@@ -179,4 +179,3 @@ def _with_leaves(region: Region, kind: type[Terminator]) -> Region:
 
     end = ops.Leave(region.end.values) if isinstance(region.end, kind) else region.end
     return replace(region, ops=tuple(map(inner, region.ops)), end=end)
-
