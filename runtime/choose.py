@@ -10,7 +10,7 @@ from sglc.runtime import select
 from sglc.runtime.context import Context
 from sglc.runtime.engine.request import RequestError, Result, ScoreRequest, ScoreResult
 from sglc.runtime.options import temperature_of
-from sglc.runtime.row import RowFailure
+from sglc.runtime.row import RowFailure, Usage
 from sglc.runtime.seeds import own_seed
 from sglc.runtime.setting import Setting, path_of
 from sglc.runtime.stretch import Encoded, Piece
@@ -79,7 +79,7 @@ class _Execution:
         self._task = task
         self._choices = choices
         self._temperature = temperature
-        self._order = task.next_order()
+        self._order = task.begin_event()
         self._path = path_of(instruction.path, task.regs)
 
     def begin(self) -> None:
@@ -124,11 +124,9 @@ class _Execution:
             index = select.draw(scores, self._temperature, seed)
         else:
             index = select.winner(instruction.method, result.logprobs, scores)
-        usage = task.row.usage
-        usage.prompt_tokens += self._settled.prefix.num_tokens
-        usage.scored_tokens += len(
-            {ids[:n] for ids in self._tokens for n in range(1, len(ids) + 1)}
-        )
+        scored = {ids[:n] for ids in self._tokens for n in range(1, len(ids) + 1)}
+        used = Usage(prompt_tokens=self._settled.prefix.num_tokens, scored_tokens=len(scored))
+        task.row.used.append((self._order, used))
         choice = self._choices[index]
         settled = self._settled.then(result.prefixes[index], self._tokens[index])
         task.regs[instruction.dst] = self._context.answered(settled, choice)

@@ -3,7 +3,7 @@
 A task that needs tokens calls `encode`, one that needs the engine calls `ask`; each gives a
 continuation that runs when the answer is there. Requests with equal merge keys that are in flight
 at the same time are one request (rule 6 of the language; who asks decides what is deterministic).
-Law: a continuation runs at most once, and never for a row that is over.
+Law: a continuation runs at most once, and never for a task that is over.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 from sglc.runtime.engine.request import Engine, Request, Result
 from sglc.runtime.row import RowFailure
 from sglc.runtime.stretch import Encoded, Piece, StretchEncoder
-from sglc.runtime.task import RowState, Task
+from sglc.runtime.task import Task
 
 T = TypeVar("T")
 OnEncoded = Callable[[list[Encoded]], None]
@@ -57,16 +57,16 @@ class Dispatch:
             same = self._by_key.setdefault(merge_key, request)
             if same is not request:
                 self._in_flight[same].waiting.append((task, then))
-                task.row.requests.add(same)
+                task.requests.add(same)
                 return
         self._in_flight[request] = _InFlight(merge_key, [(task, then)])
-        task.row.requests.add(request)
+        task.requests.add(request)
         self._engine.submit(request)
 
     def flush(self) -> bool:
         """Tokenize all that waits, in one batch. False when there was nothing."""
         jobs, self._to_encode = self._to_encode, []
-        jobs = [job for job in jobs if not job[0].row.is_over]
+        jobs = [job for job in jobs if not job[0].is_over]
         if not jobs:
             return False
         encoded = self._encoder.encode([pieces for _, stretches, _ in jobs for pieces in stretches])
@@ -82,22 +82,18 @@ class Dispatch:
         entry = self._forget_request(result.request)
         if entry is not None:
             for task, then in entry.waiting:
-                task.row.requests.discard(result.request)
+                task.requests.discard(result.request)
                 self._continue(task, then, result)
 
-    def forget(self, row: RowState) -> None:
-        """Cancel what only this row waits for."""
-        for request in row.requests:
+    def forget(self, task: Task) -> None:
+        """Cancel what only this task waits for."""
+        for request in task.requests:
             entry = self._in_flight[request]
-            entry.waiting = [(task, then) for task, then in entry.waiting if task.row is not row]
+            entry.waiting = [pair for pair in entry.waiting if pair[0] is not task]
             if not entry.waiting:
                 self._forget_request(request)
                 self._engine.cancel(request)
-        row.requests.clear()
-
-    @property
-    def num_in_flight(self) -> int:
-        return len(self._in_flight)
+        task.requests.clear()
 
     def _forget_request(self, request: Request) -> _InFlight | None:
         entry = self._in_flight.pop(request, None)
@@ -106,7 +102,7 @@ class Dispatch:
         return entry
 
     def _continue(self, task: Task, then: Callable[[T], None], answer: T) -> None:
-        if task.row.is_over:
+        if task.is_over:
             return
         try:
             then(answer)

@@ -11,7 +11,7 @@ from sglc.runtime.engine.request import GenRequest, GenResult, RequestError, Res
 from sglc.runtime.model.spec import Tokenizer
 from sglc.runtime.options import GenOptions, gen_options
 from sglc.runtime.reasoning import split_reasoning
-from sglc.runtime.row import RowFailure
+from sglc.runtime.row import RowFailure, Usage
 from sglc.runtime.seeds import explicit_seed, own_seed
 from sglc.runtime.setting import Setting, path_of
 from sglc.runtime.stretch import Encoded
@@ -61,7 +61,7 @@ class _Execution:
         self._setting = setting
         self._task = task
         self._context = context
-        self._order = task.next_order()
+        self._order = task.begin_event()
 
     def begin(self, options: GenOptions) -> None:
         self._options = options
@@ -95,10 +95,6 @@ class _Execution:
         if isinstance(result, RequestError):
             raise RowFailure(result.code, result.message)
         assert isinstance(result, GenResult), "a gen is answered by a GenResult"
-        usage = self._task.row.usage
-        usage.gens += 1
-        usage.prompt_tokens += self._settled.prefix.num_tokens
-        usage.decoded_tokens += result.num_sampled
         self._results[sample] = result
         self._num_missing -= 1
         if not self._num_missing:
@@ -106,6 +102,12 @@ class _Execution:
 
     def _finish(self, results: list[GenResult]) -> None:
         gen, regs = self._gen, self._task.regs
+        used = Usage(
+            prompt_tokens=self._settled.prefix.num_tokens * len(results),
+            decoded_tokens=sum(result.num_sampled for result in results),
+            gens=len(results),
+        )
+        self._task.row.used.append((self._order, used))
         samples = [self._sample(result) for result in results]
         first = results[0]
         settled = self._settled.then(first.prefix, first.token_ids)

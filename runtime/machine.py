@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sglc.codegen.plan import Plan
 from sglc.ir.host.error import HostError
 from sglc.ir.host.evaluate import HostEnv
 from sglc.ir.host.expr import Value
-from sglc.ir.span import Span
 from sglc.ir.values import Mismatch, conform
 from sglc.runtime.dispatch import Dispatch
 from sglc.runtime.engine.request import Engine
@@ -54,7 +54,7 @@ class Machine:
         self._externs = ExternCalls(plan.externs, externs or {})
         encoder = StretchEncoder(spec.tokenizer, plan.constants)
         self._settler = Settler(engine, spec.tokenizer, plan.model.context_len)
-        self._dispatch = Dispatch(engine, encoder, self._failed_waiting)
+        self._dispatch = Dispatch(engine, encoder, self._fail)
         setting = Setting(
             markup=plan.markup,
             tokenizer=spec.tokenizer,
@@ -108,11 +108,14 @@ class Machine:
 
     def close(self) -> None:
         """Give up all rows; the engine is left without requests or prefixes of this machine."""
-        for row in list(self._rows):
-            self._release(row)
+        for row in self._rows:
+            for task in list(row.tasks):
+                self._stop(task)
+        self._rows.clear()
+        self._outcomes.clear()
+        self._ready.clear()
         self._externs.close()
         self._settler.close()
-        self._ready.clear()
 
     # ------------------------------------------------------------ for instructions
 
@@ -127,18 +130,9 @@ class Machine:
             self._fail(task, failure)
 
     def end(self, task: Task) -> None:
-        row = task.row
         task.end()
-        if row.tasks:
-            return
-        try:
-            output = self._output(row)
-        except Mismatch as mismatch:
-            failure = RowFailure("type_error", f"the program's value: {mismatch}")
-            self._finish(row, self._failed(row, failure, None))
-            return
-        trace = self._trace(row) if self._keeps_trace else None
-        self._finish(row, RowDone(row.bound.index, output, row.usage, trace))
+        if not task.row.tasks:
+            self._finish(task.row)
 
     # ------------------------------------------------------------ tasks
 
@@ -146,7 +140,7 @@ class Machine:
         while True:
             while self._ready:
                 task = self._ready.popleft()
-                if not task.row.is_over:
+                if not task.is_over:
                     self._advance(task)
             if not self._dispatch.flush():
                 return
@@ -164,30 +158,42 @@ class Machine:
         except RowFailure as failure:
             self.fault(task, failure, is_catchable=False)
 
-    def _failed_waiting(self, task: Task, failure: RowFailure) -> None:
-        self.fault(task, failure, is_catchable=False)
+    def _stop(self, task: Task) -> None:
+        self._dispatch.forget(task)
+        if self._externs.num_pending:
+            self._externs.forget(task)
+        task.end()
 
     # ------------------------------------------------------------ the end of a row
 
     def _fail(self, task: Task, failure: RowFailure) -> None:
-        span = failure.span or span_of(self._plan.code[task.pc])
-        self._finish(task.row, self._failed(task.row, failure, span))
+        """The row fails here, unless it does so earlier in program order: tasks that have come
+        further are stopped at once, others go on to their own end or failure."""
+        row, order = task.row, task.next_order
+        if row.failure is None or order < row.failure[0]:
+            span = failure.span or span_of(self._plan.code[task.pc])
+            failed = RowFailed(row.bound.index, failure.code, failure.message, span)
+            row.failure = (order, failed)
+        for other in list(row.tasks):
+            if other.next_order >= order:
+                self._stop(other)
+        if not row.tasks:
+            self._finish(row)
 
-    def _failed(self, row: RowState, failure: RowFailure, span: Span | None) -> RowFailed:
-        return RowFailed(row.bound.index, failure.code, failure.message, span, usage=row.usage)
-
-    def _finish(self, row: RowState, outcome: Outcome) -> None:
-        self._release(row)
-        self._outcomes.append(outcome)
-
-    def _release(self, row: RowState) -> None:
-        row.is_over = True
+    def _finish(self, row: RowState) -> None:
         self._rows.discard(row)
-        self._dispatch.forget(row)
-        if self._externs.num_pending:
-            self._externs.forget(row)
-        for task in list(row.tasks):
-            task.end()
+        if row.failure is not None:
+            self._outcomes.append(replace(row.failure[1], usage=row.usage()))
+            return
+        try:
+            output = self._output(row)
+        except Mismatch as mismatch:
+            message = f"the program's value: {mismatch}"
+            failed = RowFailed(row.bound.index, "type_error", message, usage=row.usage())
+            self._outcomes.append(failed)
+            return
+        trace = self._trace(row) if self._keeps_trace else None
+        self._outcomes.append(RowDone(row.bound.index, output, row.usage(), trace))
 
     def _output(self, row: RowState) -> Value:
         if self._plan.result is None:

@@ -273,7 +273,7 @@ def _extern(i: p.Extern, next_pc: int, setting: Setting) -> Meaning:
             task.regs[i.dst] = answer
             setting.scheduler.resume(task, next_pc)
 
-        setting.externs.call(i.name, [task.regs[arg] for arg in i.args], task.row, then)
+        setting.externs.call(i.name, [task.regs[arg] for arg in i.args], task, then)
         return BLOCKED
 
     return step

@@ -67,7 +67,7 @@ def fork(i: Fork, next_pc: int, setting: Setting) -> Callable[[Task], int]:
 
 def _start_branches(i: Fork, task: Task, items: list[Value], setting: Setting) -> None:
     branches = _Branches(i, len(items))
-    order = task.next_order()
+    order = task.begin_event()
     for index, item in enumerate(items):
         regs = list(task.regs)
         if i.src is not None and i.arg_context is not None:
@@ -90,7 +90,7 @@ def run(i: Run, next_pc: int, setting: Setting) -> Callable[[Task], int]:
             task.row,
             list(task.regs),
             i.entry,
-            task.next_order(),
+            task.begin_event(),
             lambda values: promise.fulfil(values[0]),
         )
         task.regs[i.dst] = promise

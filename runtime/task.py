@@ -13,7 +13,7 @@ from typing import Any
 from sglc.ir.host.expr import Value
 from sglc.runtime.context import Context
 from sglc.runtime.engine.request import Request
-from sglc.runtime.row import BoundRow, Usage
+from sglc.runtime.row import BoundRow, RowFailed, Usage
 
 Order = tuple[int, ...]  # where something stands in program order; compares as tuples do
 
@@ -38,35 +38,51 @@ class Promise:
 
 
 class RowState:
-    """One row in flight: its tasks, and what is gathered while they run."""
+    """One row in flight: its tasks, and what is gathered while they run.
 
-    __slots__ = (
-        "bound",
-        "contexts",
-        "is_over",
-        "names",
-        "output",
-        "requests",
-        "tasks",
-        "usage",
-    )
+    `failure` is the first one in program order among those met so far. Each thing used or bound
+    carries its place in program order, so that what is reported does not depend on what happened
+    to finish first.
+    """
+
+    __slots__ = ("bound", "contexts", "failure", "names", "output", "tasks", "used")
 
     def __init__(self, bound: BoundRow) -> None:
         self.bound = bound
-        self.usage = Usage()
         self.tasks: set[Task] = set()
-        self.requests: set[Request] = set()  # asked and not yet answered
-        self.is_over = False
+        self.failure: tuple[Order, RowFailed] | None = None
         self.output: Value = None
+        self.used: list[tuple[Order, Usage]] = []
         self.names: list[tuple[Order, str, Value]] = []  # for the trace
         self.contexts: list[tuple[Order, Context]] = []  # for the trace
+
+    def usage(self) -> Usage:
+        """What was used before the failure, if there is one; in all otherwise."""
+        total = Usage()
+        for order, used in self.used:
+            if self.failure is None or order < self.failure[0]:
+                total.prompt_tokens += used.prompt_tokens
+                total.decoded_tokens += used.decoded_tokens
+                total.scored_tokens += used.scored_tokens
+                total.gens += used.gens
+        return total
 
 
 class Task:
     """`pc` is the instruction that runs or waits; `handlers` are the open try blocks' handlers;
-    `on_end` takes the values of `End`, in a task of a fork or run."""
+    `on_end` takes the values of `End`, in a task of a fork or run. `requests` are in flight."""
 
-    __slots__ = ("handlers", "num_events", "on_end", "order", "pc", "regs", "row")
+    __slots__ = (
+        "handlers",
+        "is_over",
+        "num_events",
+        "on_end",
+        "order",
+        "pc",
+        "regs",
+        "requests",
+        "row",
+    )
 
     def __init__(
         self,
@@ -82,14 +98,23 @@ class Task:
         self.order = order
         self.on_end = on_end
         self.handlers: list[int] = []
+        self.requests: set[Request] = set()
         self.num_events = 0
+        self.is_over = False
         row.tasks.add(self)
 
-    def next_order(self) -> Order:
-        """The place in program order of the task's next request or start of other tasks."""
+    def begin_event(self) -> Order:
+        """The place in program order of a request, or of the start of other tasks, that the task
+        makes now. Tasks that it starts have places between this one and its next."""
         self.num_events += 1
         return (*self.order, self.num_events)
 
+    @property
+    def next_order(self) -> Order:
+        """The place of the task's next event."""
+        return (*self.order, self.num_events + 1)
+
     def end(self) -> None:
+        self.is_over = True
         self.row.tasks.discard(self)
         self.regs = []
