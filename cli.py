@@ -33,6 +33,7 @@ WRONG, INTERNAL, INTERRUPTED, BROKEN_PIPE = 2, 3, 130, 141
 USER_ERRORS = (
     ("sglc.codegen.plan_file", "PlanError"),
     ("sglc.commands", "UsageError"),
+    ("sglc.compiler.driver", "UnknownPass"),
     ("sglc.runtime.append_file", "ResultError"),
     ("sglc.runtime.extern_file", "ExternError"),
     ("sglc.runtime.model.errors", "ModelError"),

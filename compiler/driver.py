@@ -1,0 +1,164 @@
+"""The stages of a compilation in order: check, lower, passes, analyses, plan.
+
+Law: the plan depends on the source, the model and the version alone; each pass leaves a module that
+the verifier accepts, or the error names the pass.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sglc import __version__
+from sglc.codegen.build_plan import Facts, build_plan
+from sglc.codegen.plan import LengthBounds, Plan
+from sglc.compiler.check import check
+from sglc.compiler.diagnostics import Diagnostic, nearest
+from sglc.compiler.lower.module import lower
+from sglc.ir.host.expr import Value
+from sglc.ir.ops import Module
+from sglc.ir.span import Source
+from sglc.ir.text import print_module
+from sglc.ir.verify import verify
+from sglc.passes import PIPELINE, PassError, run_pipeline
+from sglc.runtime.model.spec import ModelSpec
+
+LOWER = "lower"  # the name of the first module, for --print-after
+
+
+class UnknownPass(Exception):
+    """A name in `skip` or `print_after` that no pass has; the text is a sentence for the user."""
+
+
+class InternalError(Exception):
+    """A stage failed on a program that the checker passed: a bug of ours, and the text says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompileResult:
+    """`timings` are seconds by stage, in order. `sources` are what warnings point into."""
+
+    plan: Plan
+    warnings: tuple[Diagnostic, ...]
+    timings: tuple[tuple[str, float], ...]
+    sources: tuple[Source, ...]
+
+
+def compile_file(
+    path: Path | None,
+    text: str | None = None,
+    *,
+    spec: ModelSpec,
+    program: str | None = None,
+    defines: Mapping[str, Value] | None = None,
+    skip: Collection[str] = (),
+    print_after: Collection[str] = (),
+    out: Callable[[str], None] = print,
+) -> CompileResult:
+    """Compile the program in the file `path`, or in `text`, for a model.
+
+    `skip` leaves out optimizations by name; `print_after` gives the IR after these passes (or
+    "lower") to `out`. Raises CompileErrors with all that is wrong with the program, UnknownPass,
+    and InternalError for what is wrong with us.
+    """
+    _check_names(skip, print_after)
+    clock = _Clock()
+    checked = check(path, text, program=program, defines=defines or {}, spec=spec)
+    clock.lap("check")
+    try:
+        module = lower(checked)
+        verify(module)
+    except Exception as error:
+        raise InternalError(_accusation(LOWER, None, error, path)) from error
+    names: list[str] = []
+
+    def passed(name: str, module: Module) -> None:
+        clock.lap(name)
+        names.append(name)
+        if name in print_after:
+            out(f"; after {name}\n{print_module(module)}")
+
+    passed(LOWER, module)
+    try:
+        module = run_pipeline(module, skip=skip, on_pass=lambda p, m: passed(p.name, m))
+    except PassError as error:
+        cause = error.__cause__ or error
+        raise InternalError(_accusation(error.name, error.before, cause, path)) from error
+    facts = Facts(
+        doc=checked.doc,
+        bounds=LengthBounds(0, None),
+        stages=(),
+        sources=_portable(checked.sources, path),
+        compiler_version=__version__,
+        passes=tuple(names[1:]),
+    )
+    plan = build_plan(module, facts, spec.identity, spec.markup, spec.tokenizer)
+    clock.lap("plan")
+    return CompileResult(plan, checked.warnings, tuple(clock.seconds), checked.sources)
+
+
+class _Clock:
+    """Seconds between one lap and the next."""
+
+    def __init__(self) -> None:
+        self.seconds: list[tuple[str, float]] = []
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds.append((name, now - self._last))
+        self._last = now
+
+
+def _accusation(name: str, before: Module | None, error: BaseException, path: Path | None) -> str:
+    """What to tell the user about a failed stage, once the IR before it is saved."""
+    saved = None if before is None else _save(name, before, path)
+    where = "" if saved is None else f"; the program before it is in {saved}"
+    return (
+        f"`{name}` failed ({type(error).__name__}: {error}){where}. "
+        "This is a bug in sglc: please report it with that file and the program"
+    )
+
+
+def _save(name: str, module: Module, path: Path | None) -> str | None:
+    """Write the IR beside the source; None where that is not allowed."""
+    stem = "program" if path is None else path.stem
+    folder = Path.cwd() if path is None else path.parent
+    file = folder / f"sglc-crash-{stem}-{name}.txt"
+    try:
+        file.write_text(print_module(module), encoding="utf-8")
+    except (OSError, ValueError, TypeError):
+        return None
+    return str(file)
+
+
+def _check_names(skip: Collection[str], print_after: Collection[str]) -> None:
+    optional = [each.name for each in PIPELINE if each.is_optimization]
+    known = [each.name for each in PIPELINE]
+    for name in skip:
+        if name in known and name not in optional:
+            raise UnknownPass(f"`{name}` cannot be skipped: what follows it needs it")
+        _check_name(name, optional)
+    for name in print_after:
+        _check_name(name, [LOWER, *known])
+
+
+def _check_name(name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        near = nearest(name, known)
+        hint = f"did you mean `{near}`?" if near else f"there are {', '.join(known)}"
+        raise UnknownPass(f"no pass is called `{name}`: {hint}")
+
+
+def _portable(sources: Sequence[Source], path: Path | None) -> tuple[Source, ...]:
+    """The sources under names that hold on any machine: relative to the program's file."""
+    if path is None:
+        return tuple(sources)
+    folder = path.parent
+    return tuple(
+        replace(source, name=Path(os.path.relpath(source.name, folder)).as_posix())
+        for source in sources
+    )
