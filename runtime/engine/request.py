@@ -114,7 +114,7 @@ class ScoreRequest:
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreResult:
     """`logprobs[i][j]` is log p(choices[i][j] | prefix, choices[i][:j]), natural log, fp32 softmax.
-    `prefixes[i]` is the prefix extended by choices[i]; its KV is there already."""
+    `prefixes[i]` is the prefix extended by choices[i]; what scoring ran of it keeps its KV."""
 
     request: ScoreRequest
     logprobs: tuple[tuple[float, ...], ...]
@@ -140,16 +140,20 @@ Result = GenResult | ScoreResult | RequestError
 class EngineStats:
     """Counts since the start. Prompt tokens are the lengths of all prefixes asked for; prefilled are
     those that went through the model other than by decoding; recomputed are those of the
-    prefilled that had been computed before and were evicted."""
+    prefilled that had been computed before and were evicted; scored those run only to score choices;
+    repeated those run again, with their KV in memory, only for their logits."""
 
     prompt_tokens: int = 0
     prefilled_tokens: int = 0
     recomputed_tokens: int = 0
     decoded_tokens: int = 0
     scored_tokens: int = 0
+    repeated_tokens: int = 0
     steps: int = 0
     peak_kv_tokens: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)  # by phase: attention, matmul, sample, ...
+    seconds: dict[str, float] = field(
+        default_factory=dict
+    )  # by phase: attention, matmul, sample, ...
 
 
 class Engine(Protocol):

@@ -1,0 +1,223 @@
+"""Attention over a tree of tokens: each query attends to its root path up to its own position.
+
+Shapes: q [T, H, D], pools [N, K, D], k and v of this step [T, K, D], y [T, H, D]; scale 1/sqrt(D).
+Types:  all one of fp16/bf16/fp32/fp64; partial results are merged by log-sum-exp in fp32 or better.
+
+The caller says who sees what as a `TreeWork`: KV extents with the rows that see all of them, runs of
+rows that see one another causally, and cache blocks that one row sees in part. Each row's partial
+results lie on different levels, and one pass over the levels merges them.
+Law: rows are independent, and a slot that no item shows to a row does not change it. A masked slot
+of a listed block is multiplied by zero, so `v_pool` holds finite values only.
+Moves:  each item's K and V once, however many rows see it: `bytes_moved`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sglc.kernels.contract import require
+
+BLOCK = 32  # slots of a cache block; 16 to 256 tried on an EPYC 7003, K=3 D=64 fp32, 2026-11
+MERGED_QUERIES = 12  # query rows of one small product that are still cheaper than a second product
+SHARE_AT = 512  # rows x tokens from which one product over an extent beats its blocks; same machine
+
+
+@dataclass(frozen=True, slots=True)
+class SharedExtent:
+    """Slots [slot, slot + num_tokens) that each of `rows` (a slice or indices) sees whole."""
+
+    slot: int
+    num_tokens: int
+    rows: slice | Tensor
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class CausalRuns:
+    """Runs of rows, each seeing the rows of its run up to itself. `rows` is [R, n], short runs padded at
+    their end with any row; `is_row` [R, n] tells rows from padding."""
+
+    rows: Tensor
+    is_row: Tensor
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnBlocks:
+    """Cache blocks that one row sees: row `owners[i]` sees slots [lo[i], hi[i]) of block i.
+
+    Block i is `blocks[i]`, or `first_block + i` where `blocks` is None: then nothing is gathered,
+    and an owner of T marks a block that nobody sees.
+    """
+
+    owners: Tensor  # [n] int64
+    lo: Tensor  # [n] int64
+    hi: Tensor  # [n] int64
+    level: int
+    first_block: int = 0
+    blocks: Tensor | None = None  # [n] int64
+
+
+@dataclass(frozen=True, slots=True)
+class TreeWork:
+    """Who sees what in one step. No row has two items on one level, but for the blocks of one `OwnBlocks`."""
+
+    num_levels: int
+    shared: tuple[SharedExtent, ...] = ()
+    causal: tuple[CausalRuns, ...] = ()
+    own: tuple[OwnBlocks, ...] = ()
+
+
+def tree_attention_ref(
+    q: Tensor, k_pool: Tensor, v_pool: Tensor, visible: Sequence[Tensor]
+) -> Tensor:
+    """The meaning of the op: query t attends to the slots `visible[t]`, one query at a time."""
+    T, H, D = q.shape
+    group = H // k_pool.shape[1]
+    y = torch.empty_like(q)
+    for t in range(T):
+        k = k_pool[visible[t]].repeat_interleave(group, dim=1)  # [S, H, D]
+        v = v_pool[visible[t]].repeat_interleave(group, dim=1)
+        weights = (torch.einsum("hd,shd->hs", q[t], k) / math.sqrt(D)).softmax(-1)
+        y[t] = torch.einsum("hs,shd->hd", weights, v)
+    return y
+
+
+def tree_attention(
+    q: Tensor, k_pool: Tensor, v_pool: Tensor, k: Tensor, v: Tensor, work: TreeWork
+) -> Tensor:
+    """Attend as `work` says. `k` and `v` are this step's rows, already in the pools where they belong."""
+    T, H, D = q.shape
+    N, K, _ = k_pool.shape
+    G = H // K
+    require(H % K == 0, "tree_attention", f"query heads a multiple of {K} kv heads, got {H}")
+    require(k.shape == (T, K, D), "tree_attention", f"k [{T}, {K}, {D}], got {list(k.shape)}")
+    require(N % BLOCK == 0, "tree_attention", f"a pool of whole blocks of {BLOCK}, got {N} slots")
+    exact = torch.float64 if q.dtype == torch.float64 else torch.float32
+    # heads first: then the rows of an extent are one matrix a kv head
+    q_heads = q.reshape(T, K, G, D).transpose(0, 1).contiguous()  # [K, T, G, D]
+    outs = q.new_zeros((work.num_levels, K, T, G, D), dtype=exact)
+    lses = q.new_full((work.num_levels, K, T, G), -math.inf, dtype=exact)
+    for extent in work.shared:
+        end = extent.slot + extent.num_tokens
+        y, lse = _attend_all(
+            q_heads[:, extent.rows], k_pool[extent.slot : end], v_pool[extent.slot : end]
+        )
+        outs[extent.level, :, extent.rows] = y
+        lses[extent.level, :, extent.rows] = lse
+    for runs in work.causal:
+        rows = runs.rows[runs.is_row]
+        y, lse = _attend_causal(q[runs.rows], k[runs.rows], v[runs.rows])
+        # [R, n, H, D] -> [rows, K, G, D]
+        outs[runs.level, :, rows] = y[runs.is_row].view(-1, K, G, D).transpose(0, 1).to(exact)
+        lses[runs.level, :, rows] = lse[runs.is_row].view(-1, K, G).transpose(0, 1)
+    for own in work.own:
+        _attend_own(q, k_pool, v_pool, own, outs[own.level], lses[own.level])
+    return _merge(outs, lses).transpose(0, 1).reshape(T, H, D).to(q.dtype)
+
+
+def _merge(outs: Tensor, lses: Tensor) -> Tensor:
+    """Partial results [P, ..., D] with log-sum-exps [P, ...] to the whole [..., D]."""
+    if outs.shape[0] == 1:
+        return outs[0]
+    weights = (lses - lses.amax(0)).exp_()
+    weights /= weights.sum(0)
+    return (outs * weights.unsqueeze(-1)).sum(0)
+
+
+def _attend_all(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Every query to every key. q [K, r, G, D], k and v [L, K, D]; y [K, r, G, D], lse [K, r, G]."""
+    K, r, G, D = q.shape
+    folded = q.reshape(1, K, r * G, D)
+    k, v = k.transpose(0, 1)[None], v.transpose(0, 1)[None]  # [1, K, L, D]
+    y, lse = _attend_heads(folded, k, v, is_causal=False)
+    return y.reshape(K, r, G, D), lse.reshape(K, r, G)
+
+
+def _attend_causal(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Queries to keys at or before them. q [R, n, H, D], k and v [R, n, K, D]; y, lse [R, n, H(, D)]."""
+    group = q.shape[2] // k.shape[2]
+    k, v = (x.transpose(1, 2).repeat_interleave(group, dim=1) for x in (k, v))
+    y, lse = _attend_heads(q.transpose(1, 2), k, v, is_causal=True)
+    return y.transpose(1, 2), lse.transpose(1, 2)
+
+
+def _attend_heads(q: Tensor, k: Tensor, v: Tensor, is_causal: bool) -> tuple[Tensor, Tensor]:
+    """Attention with its log-sum-exp. q [B, h, n, D], k and v [B, h, L, D]; y [B, h, n, D], lse [B, h, n]."""
+    if q.device.type == "cpu":
+        y, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, is_causal)
+        return y, lse
+    exact = torch.float64 if q.dtype == torch.float64 else torch.float32
+    scores = (q @ k.transpose(-1, -2)).to(exact) / math.sqrt(q.shape[-1])
+    if is_causal:
+        n, L = scores.shape[-2:]
+        hidden = torch.ones(n, L, dtype=torch.bool, device=q.device).triu_(1)
+        scores = scores.masked_fill_(hidden, -math.inf)
+    lse = scores.logsumexp(-1)
+    return (scores - lse.unsqueeze(-1)).exp_().to(v.dtype) @ v, lse
+
+
+def _attend_own(
+    q: Tensor, k_pool: Tensor, v_pool: Tensor, own: OwnBlocks, out: Tensor, lse: Tensor
+) -> None:
+    """One product a block and group of kv heads, into `out` [K, T, G, D] and `lse` [K, T, G].
+
+    A product of G queries is too small to be fast, so `m` kv heads go together: their queries form a
+    block diagonal [m*G, m*D] against the [BLOCK, m*D] that lies contiguous in the pool.
+    """
+    T, H, D = q.shape
+    K = k_pool.shape[1]
+    G, n = H // K, own.owners.shape[0]
+    m = _merged_heads(K, G)
+    exact = out.dtype
+    q_groups = q.new_zeros((T + 1, K // m, m, G, m, D))  # row T: of blocks that nobody sees
+    scaled = (q * D**-0.5).view(T, K // m, m, G, D)
+    q_groups[:T].diagonal(dim1=2, dim2=4).copy_(scaled.permute(0, 1, 3, 4, 2))
+    q_blocks = q_groups.view(T + 1, K // m, m * G, m * D)[own.owners]  # [n, K/m, mG, mD]
+    slots = torch.arange(BLOCK, device=q.device)
+    hidden = ((slots < own.lo[:, None]) | (slots >= own.hi[:, None]))[:, None]  # [n, 1, BLOCK]
+    owners = own.owners[:, None].expand(n, m * G)
+    for group in range(K // m):
+        heads = slice(group * m, (group + 1) * m)
+        k, v = (_block_view(pool, own, n)[:, :, heads].flatten(2) for pool in (k_pool, v_pool))
+        scores = torch.bmm(q_blocks[:, group], k.transpose(1, 2)).to(exact)  # [n, mG, BLOCK]
+        scores.masked_fill_(hidden, -math.inf)
+        highest = scores.new_full((T + 1, m * G), -math.inf)
+        highest.scatter_reduce_(0, owners, scores.amax(-1), "amax")
+        # a row without a visible slot (row T among them) must not make NaN of -inf - -inf
+        base = highest.clamp_min(torch.finfo(exact).min)
+        weights = scores.sub_(base[own.owners].unsqueeze(-1)).exp_()
+        total = scores.new_zeros((T + 1, m * G)).index_add_(0, own.owners, weights.sum(-1))[:T]
+        y = torch.bmm(weights.to(v.dtype), v).view(n, m, G, m, D)
+        y = y.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2).to(exact)  # [n, m, G, D]
+        whole = y.new_zeros((T + 1, m, G, D)).index_add_(0, own.owners, y)[:T]
+        whole /= total.view(T, m, G, 1).clamp_min(torch.finfo(exact).tiny)
+        out[heads] = whole.transpose(0, 1)
+        lse[heads] = (base[:T] + total.log()).view(T, m, G).transpose(0, 1)
+
+
+def _merged_heads(K: int, G: int) -> int:
+    """The most kv heads, dividing K, whose queries fit one small product."""
+    fitting = (m for m in range(1, K + 1) if K % m == 0 and m * G <= MERGED_QUERIES)
+    return max(fitting, default=1)
+
+
+def _block_view(pool: Tensor, own: OwnBlocks, n: int) -> Tensor:
+    """[n, BLOCK, K, D]: a view where the blocks lie together, else a copy."""
+    blocks = pool.view(-1, BLOCK, *pool.shape[1:])
+    if own.blocks is None:
+        return blocks[own.first_block : own.first_block + n]
+    return blocks[own.blocks]
+
+
+def bytes_moved(work: TreeWork, T: int, H: int, K: int, D: int, itemsize: int) -> int:
+    """Bytes one call reads and writes at least: KV of each item once, q in and y out."""
+    tokens = sum(extent.num_tokens for extent in work.shared)
+    tokens += sum(int(runs.is_row.sum()) for runs in work.causal)
+    tokens += sum(BLOCK * own.owners.shape[0] for own in work.own)
+    return (2 * tokens * K * D + 2 * T * H * D) * itemsize

@@ -1,0 +1,163 @@
+"""KV memory: which slots are free, and the tensors behind them.
+
+A slot holds one token's K and V in every layer. Extents are handed out lowest address first, so that
+what is alive lies close together and a small run touches little memory; when no free range is long
+enough a request is cut into several extents, so fragmentation never fails a call.
+Law: no two live extents overlap, and `num_used` is their sum. Knows nothing of tokens or requests.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sglc.kernels.tree_attention import BLOCK
+
+DEFAULT_SHARE = 0.4  # of the memory that is free when the engine starts
+
+
+class Extent(NamedTuple):
+    """Slots [slot, slot + num_tokens)."""
+
+    slot: int
+    num_tokens: int
+
+    @property
+    def end(self) -> int:
+        return self.slot + self.num_tokens
+
+
+class SlotAllocator:
+    """The free slots among `num_slots`, as ranges sorted by address that never touch."""
+
+    def __init__(self, num_slots: int) -> None:
+        self.num_slots = num_slots
+        self.num_used = 0
+        self.peak_used = 0
+        self._starts: list[int] = [0] if num_slots else []
+        self._ends: list[int] = [num_slots] if num_slots else []
+
+    @property
+    def num_free(self) -> int:
+        return self.num_slots - self.num_used
+
+    def allocate(self, count: int) -> list[Extent]:
+        """`count` slots in as few extents as come easily: one that starts a block where there is
+        room for it, else one anywhere, else the longest ranges. The caller made sure of room."""
+        assert 0 < count <= self.num_free
+        self.num_used += count
+        self.peak_used = max(self.peak_used, self.num_used)
+        index, start = self._find(count)
+        if index is not None:
+            return [self._take(index, start, count)]
+        taken = []
+        while count:
+            index = max(range(len(self._starts)), key=lambda i: self._ends[i] - self._starts[i])
+            part = min(count, self._ends[index] - self._starts[index])
+            taken.append(self._take(index, self._starts[index], part))
+            count -= part
+        return taken
+
+    def free(self, extents: Iterable[Extent]) -> None:
+        for slot, count in extents:
+            self.num_used -= count
+            end = slot + count
+            index = bisect_left(self._starts, slot)
+            joins_before = index > 0 and self._ends[index - 1] == slot
+            joins_after = index < len(self._starts) and self._starts[index] == end
+            if joins_before and joins_after:
+                self._ends[index - 1] = self._ends.pop(index)
+                del self._starts[index]
+            elif joins_before:
+                self._ends[index - 1] = end
+            elif joins_after:
+                self._starts[index] = slot
+            else:
+                self._starts.insert(index, slot)
+                self._ends.insert(index, end)
+
+    def _find(self, count: int) -> tuple[int | None, int]:
+        """The lowest range with room for `count` slots from a block's start, else the lowest at all."""
+        anywhere: int | None = None
+        for index, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):
+            if end - start < count:
+                continue
+            aligned = -(-start // BLOCK) * BLOCK
+            if end - aligned >= count:
+                return index, aligned
+            if anywhere is None:
+                anywhere = index
+        return anywhere, 0 if anywhere is None else self._starts[anywhere]
+
+    def _take(self, index: int, slot: int, count: int) -> Extent:
+        start, end = self._starts[index], self._ends[index]
+        after = slot + count
+        if start < slot and after < end:
+            self._ends[index] = slot
+            self._starts.insert(index + 1, after)
+            self._ends.insert(index + 1, end)
+        elif start < slot:
+            self._ends[index] = slot
+        elif after < end:
+            self._starts[index] = after
+        else:
+            del self._starts[index], self._ends[index]
+        return Extent(slot, count)
+
+
+class KVPool:
+    """K and V of every layer, [N, K, D] each. Slot `scratch` is nobody's: rows that must not be kept go
+    there. Values in the V pool are always finite (`kernels/tree_attention.py` relies on it)."""
+
+    def __init__(
+        self,
+        num_slots: int,
+        num_layers: int,
+        num_kv_heads: int,
+        head_size: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.scratch = num_slots
+        num_rows = (num_slots // BLOCK + 1) * BLOCK
+        shape = (num_rows, num_kv_heads, head_size)
+        self.k = [_zeros(shape, dtype, device) for _ in range(num_layers)]
+        self.v = [_zeros(shape, dtype, device) for _ in range(num_layers)]
+
+    def write(self, layer: int, slots: Tensor, k: Tensor, v: Tensor) -> None:
+        """Keep rows k and v [T, K, D] at `slots` [T]."""
+        self.k[layer].index_copy_(0, slots, k)
+        self.v[layer].index_copy_(0, slots, v.nan_to_num())
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Zeros; on the CPU the pages are not touched until they are written."""
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    num_bytes = int(np.prod(shape)) * dtype.itemsize
+    return torch.from_numpy(np.zeros(num_bytes, dtype=np.uint8)).view(dtype).view(shape)
+
+
+def slots_for(kv_memory: int | None, bytes_per_slot: int, device: torch.device) -> int:
+    """How many slots `kv_memory` bytes hold; None stands for a share of what is free now."""
+    if kv_memory is None:
+        kv_memory = int(_free_bytes(device) * DEFAULT_SHARE)
+    return kv_memory // bytes_per_slot
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            fields = dict(line.split(":", 1) for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        # no such file outside Linux: take half of what the machine has for free
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

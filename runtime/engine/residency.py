@@ -1,0 +1,143 @@
+"""Which KV is in memory: requests are admitted with all they can need, the rest may be evicted.
+
+An admitted request's nodes are locked and its growth is promised, so it never runs out of memory
+and none waits for another: no deadlock. What is not locked stays as long as there is room; then the node
+of the farthest next use goes first (Belady), as the order of the waiting requests tells it. It is
+computed again from its tokens when a request needs it.
+Law: slots of locked nodes + promised growth <= all slots.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from sglc.kernels.tree_attention import BLOCK
+from sglc.runtime.engine.job import GenJob, Job
+from sglc.runtime.engine.memory import Extent, SlotAllocator
+from sglc.runtime.engine.tree import Handle, Node, Tree
+from sglc.runtime.engine.waiting import WaitingQueue, first_waiting
+
+
+class Residency:
+    def __init__(self, tree: Tree, queue: WaitingQueue) -> None:
+        self._tree = tree
+        self._queue = queue
+        self._slots: SlotAllocator = tree.slots
+        self._num_promised = 0  # slots of locked nodes and what running gens may still fill
+
+    def admit(self, job: Job) -> bool:
+        """Take `job`, next in the queue, if all it needs fits beside what is promised already."""
+        nodes = job.nodes()
+        missing = sum(len(node.tokens) for node in nodes if not node.locks)
+        if self._num_promised + missing + job.growth > self._slots.num_slots:
+            return False
+        self._num_promised += missing + job.growth
+        self._queue.take(job)
+        job.is_admitted = True
+        for node in nodes:
+            self._tree.lock(node)
+        self._place(job, nodes)
+        return True
+
+    def settle(self, job: GenJob, tokens: list[int], num_computed: int) -> Handle:
+        """The gen is over: its tail keeps `tokens`, of which `num_computed` have KV, or dies."""
+        tail = job.tail
+        assert tail is not None
+        job.tail = None
+        tail.tokens = array("i", tokens)
+        tail.num_computed = tail.num_seen = num_computed
+        if len(tokens) > sum(count for _, count in tail.extents):
+            # the last token was not run and has no slot yet; a node is in memory whole or not at all
+            tail.extents += self.grow(1)
+        kept = cut(tail.extents, len(tokens))
+        self._slots.free(tail.extents)
+        tail.extents = kept
+        prefix = Handle(self._tree, tail) if tokens else job.handle
+        if kept:
+            self._tree.idle.add(tail)
+        tail.pins -= 1
+        self._tree.prune(tail)
+        self.release(job)
+        return prefix
+
+    def drop(self, job: Job) -> None:
+        """The job was cancelled while admitted."""
+        if isinstance(job, GenJob):
+            self.settle(job, [], 0)
+        else:
+            self.release(job)
+
+    def release(self, job: Job) -> None:
+        """`job` is over: what it alone needed may be evicted."""
+        job.is_admitted = False
+        for node in job.nodes():
+            self._tree.unlock(node)
+            if not node.locks:
+                self._num_promised -= len(node.tokens)
+        self._num_promised -= job.growth
+
+    def grow(self, count: int) -> list[Extent]:
+        """`count` slots of the growth promised to a running gen."""
+        self._make_room(count)
+        return self._slots.allocate(count)
+
+    def _place(self, job: Job, nodes: list[Node]) -> None:
+        """Slots for the absent nodes, in one extent if possible; a gen fills up the last block."""
+        absent = [node for node in nodes if not node.extents]
+        count = sum(len(node.tokens) for node in absent)
+        tail_count = 0
+        if isinstance(job, GenJob):
+            job.tail = self._tree.add(job.node, array("i"), is_generated=True)
+            job.tail.pins += 1
+            tail_count = min(job.growth, -count % BLOCK)
+        if not count + tail_count:
+            return
+        self._make_room(count + tail_count)
+        extents = self._slots.allocate(count + tail_count)
+        for node in absent:
+            node.extents = cut(extents, len(node.tokens))
+        if isinstance(job, GenJob) and job.tail is not None:
+            job.tail.extents = extents
+
+    def _make_room(self, count: int) -> None:
+        if self._slots.num_free < count:
+            self._tree.collect()
+        if self._slots.num_free >= count:
+            return
+        here: dict[Node, int] = {}
+        node: Node | None = self._queue.last
+        while node is not None:
+            here[node] = node.end
+            node = node.parent
+        by_next_use = sorted(self._tree.idle, key=lambda node: _next_use(node, here), reverse=True)
+        for node in by_next_use:
+            self._tree.evict(node)
+            if self._slots.num_free >= count:
+                return
+        raise AssertionError("promised slots are not there")
+
+
+def _next_use(node: Node, here: dict[Node, int]) -> tuple[bool, int, tuple[int, ...], int]:
+    """Sorts nodes by when they are needed next: whether ever, how far up the depth-first walk has to
+    go for it, the order of the first request, and then children after their parents."""
+    first = first_waiting(node)
+    ancestor: Node | None = node
+    while ancestor is not None and ancestor not in here:
+        ancestor = ancestor.parent
+    shared = 0 if ancestor is None else here[ancestor]
+    return first is None, -shared, first[0] if first else (), node.start
+
+
+def cut(extents: list[Extent], count: int) -> list[Extent]:
+    """Take the first `count` slots off `extents`, in place."""
+    taken = []
+    while count:
+        slot, length = extents[0]
+        part = min(length, count)
+        taken.append(Extent(slot, part))
+        if part == length:
+            del extents[0]
+        else:
+            extents[0] = Extent(slot + part, length - part)
+        count -= part
+    return taken
