@@ -199,7 +199,6 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_program(parser, "a plan file, or a .sgl program")
     _add_model(parser)
-    _add_passes(parser)
     rows = parser.add_argument_group("rows")
     rows.add_argument("--inputs", metavar="FILE", help="JSON Lines, one row a line; - is stdin")
     rows.add_argument(

@@ -183,8 +183,8 @@ def _compile(args: argparse.Namespace, session: Session) -> CompileResult:
         spec=session.spec,
         program=args.program,
         defines=_defines(args),
-        skip=args.skip,
-        print_after=args.print_after,
+        skip=getattr(args, "skip", ()),
+        print_after=getattr(args, "print_after", ()),
         out=print,
     )
     show_diagnostics(result.warnings, result.plan.sources, as_json=args.json)

@@ -172,7 +172,7 @@ def _open_results(
     job: Job, plan: Plan, engine_options: Mapping[str, str | bool]
 ) -> ResultFile | ResultStream:
     if job.output is None or job.output == "-":
-        return ResultStream(sys.stdout.buffer)
+        return ResultStream(sys.stdout.fileno(), "stdout")
     try:
         mode = os.stat(job.output).st_mode
     except FileNotFoundError:
@@ -182,6 +182,6 @@ def _open_results(
     if stat.S_ISDIR(mode):
         raise ResultError(f"cannot write {job.output}: it is a folder")
     if not stat.S_ISREG(mode):  # a pipe or a device keeps nothing to come back to
-        return ResultStream(open(job.output, "wb"))
+        return ResultStream(os.open(job.output, os.O_WRONLY), job.output)
     identity = job.identity(plan, engine_options)
     return ResultFile(job.output, identity, retry_errors=job.retry_errors)

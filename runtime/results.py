@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from sglc.ir.host.expr import Value
 from sglc.ir.span import Source
+from sglc.runtime.append_file import ResultError
 from sglc.runtime.row import Outcome, RowFailed, Trace
 
 
@@ -83,27 +85,45 @@ def _encode(record: dict[str, object]) -> bytes:
 
 
 class ResultStream:
-    """Results to a pipe or a terminal: in input order, each as soon as those before it are out."""
+    """Results to a terminal, a pipe or a device: in input order, each as soon as those before it
+    are out.
 
-    def __init__(self, stream: BinaryIO) -> None:
+    Keeps nothing to come back to. `num_rows` and `num_failed` count the rows that are out.
+    """
+
+    def __init__(self, descriptor: int, name: str) -> None:
         self.num_rows = 0
         self.num_failed = 0
-        self._stream = stream
+        self._descriptor = descriptor
+        self._name = name
         self._waiting: dict[int, bytes] = {}
 
     def has(self, index: int, digest: bytes) -> bool:
         return False
 
     def put(self, index: int, digest: bytes, line: bytes) -> None:
-        self.num_failed += is_failed(line)
+        """Raises ResultError, or BrokenPipeError when whoever reads went away."""
         self._waiting[index] = line
         while (ready := self._waiting.pop(self.num_rows, None)) is not None:
-            self._stream.write(ready)
+            self._write(ready)
             self.num_rows += 1
-        self._stream.flush()
+            self.num_failed += is_failed(ready)
+
+    def _write(self, line: bytes) -> None:
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise ResultError(
+                f"cannot write {self._name}: {(error.strerror or '').lower()}"
+            ) from error
 
     def finish(self, num_rows: int) -> None:
-        self._stream.flush()
+        pass
 
     def close(self) -> None:
-        pass
+        if self._descriptor != sys.stdout.fileno():
+            os.close(self._descriptor)
