@@ -1,4 +1,4 @@
-"""`x.name`: a field of a record, branch or group, a meta of what was generated, or a file's const."""
+"""`x.name`: a field of a record, branch or group, a meta of a gen, or a file's const."""
 
 from __future__ import annotations
 
@@ -130,8 +130,9 @@ def _field(expressions: Expressions, expr: syntax.Attribute, owner: Type) -> Typ
         case _:
             help = f"built-ins are functions: `{name}(...)`"
     message = f"a value of type `{owner}` has no field `{name}`"
-    if name in META_NAMES and isinstance(expr.value, syntax.Name):
-        message, help = _meta_problem(expr.value.text, name)
+    if name in META_NAMES and isinstance(expr.value, syntax.Name | syntax.Attribute):
+        bound = expr.value.text if isinstance(expr.value, syntax.Name) else expr.value.name.text
+        message, help = _meta_problem(bound, name)
     expressions.report.error("E0213", message, expr.name, "no such field", help=help or None)
     return UNKNOWN
 
@@ -160,8 +161,8 @@ def _missing(
     near = nearest(name, plain)
     listed = relations.show_fields([(field, UNKNOWN) for field in plain])
     help = f"did you mean `{near}`?" if near else f"its fields are {listed}"
-    if owner.startswith("a branch"):
-        help += "; a branch has what each path through it binds"
+    if near is None and owner.startswith("a branch"):
+        help = f"each path through a branch binds {listed}"
     expressions.report.error(
         "E0213", f"{owner} has no field `{name}`", expr.name, "no such field", help=help
     )

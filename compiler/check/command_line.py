@@ -97,7 +97,7 @@ class CommandLine:
             return None
         if len(programs) == 1:
             return next(iter(programs.values()))
-        file = module.syntax.span.file
+        file = module.file.span.file
         if programs:
             second = list(programs.values())[1]
             report.error(

@@ -12,10 +12,10 @@ from sglc.compiler.check.tables import Tables
 def declare(module: Module, tables: Tables) -> None:
     """Fill the names of `module`; those of the files it imports are known already."""
     own = _Names(module, tables.report)
-    for decl in module.named():
-        tables.homes[decl] = module
-        own.add(decl.name, Declared(decl))
-    for decl in module.syntax.decls:
+    for named in module.named():
+        tables.homes[named] = module
+        own.add(named.name, Declared(named))
+    for decl in module.file.decls:
         if not isinstance(decl, syntax.Import):
             continue
         imported = module.imports.get(decl)

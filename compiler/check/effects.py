@@ -41,15 +41,20 @@ def callees(body: syntax.Block, tables: Tables) -> Iterator[Callee]:
 
 
 def generates(stmt: syntax.Stmt, tables: Tables) -> bool:
-    """True when a gen or select may run in the current context by this statement; that of a
-    fragment run in a context of its own does not count."""
+    """True when a gen or select may run in the current context by this statement, its blocks left
+    aside; that of a fragment run in a context of its own does not count."""
+    return _generates(stmt, tables, set())
+
+
+def _generates(stmt: syntax.Stmt, tables: Tables, seen: set[syntax.Fragment]) -> bool:
     if isinstance(stmt, syntax.Gen | syntax.Select):
         return True
-    return any(
-        any(generates(inner, tables) for inner in statements(callee.body))
-        for call, callee in direct_calls(stmt, tables)
-        if not _is_run(stmt, call)
-    )
+    for call, callee in direct_calls(stmt, tables):
+        if callee not in seen and not _is_run(stmt, call):
+            seen.add(callee)
+            if any(_generates(inner, tables, seen) for inner in statements(callee.body)):
+                return True
+    return False
 
 
 def _is_run(stmt: syntax.Stmt, call: syntax.Call) -> bool:
@@ -74,17 +79,14 @@ def reached(entry: Function, tables: Tables) -> list[syntax.Fragment]:
     return list(found)
 
 
-def check_recursion(functions: list[Function], tables: Tables, report: Report) -> bool:
-    """Report each circle of calls once; False when there is one."""
-    is_good = True
+def check_recursion(functions: list[Function], tables: Tables, report: Report) -> None:
+    """Report each circle of calls once."""
     done: set[Function] = set()
 
     def visit(function: Function, path: list[Function]) -> None:
-        nonlocal is_good
         path.append(function)
         for call, callee in calls(function.body, tables):
             if callee in path:
-                is_good = False
                 cycle = [*path[path.index(callee) :], callee]
                 names = " -> ".join(f"`{f.name.text}`" for f in cycle)
                 report.error(
@@ -102,4 +104,3 @@ def check_recursion(functions: list[Function], tables: Tables, report: Report) -
     for function in functions:
         if function not in done:
             visit(function, [])
-    return is_good

@@ -265,10 +265,10 @@ class Expressions:
                 message = f"a value of type `{other}` is never null"
                 self.report.error("E0303", message, a.span.to(b.span))
             return
-        for expr, options, constant in ((b, left, b), (a, right, a)):
-            options = relations.without_null(options)
+        for expr, other in ((b, left), (a, right)):
+            options = relations.without_null(other)
             if isinstance(options, LiteralType):
-                known = self.consts.known(constant)
+                known = self.consts.known(expr)
                 if known is not None and not relations.value_fits(known.value, options):
                     message = f"this is never equal: the value is one of {options}"
                     self.report.error("E0303", message, expr, "not one of them")

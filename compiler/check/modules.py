@@ -41,7 +41,7 @@ class Module:
     """One source file. `names` and `aliases` are filled by `declarations.declare`."""
 
     path: Path | None  # None for text that lies in no file
-    syntax: syntax.File
+    file: syntax.File
     imports: dict[syntax.Import, Module] = field(default_factory=dict)
     names: dict[str, Declared] = field(default_factory=dict)
     aliases: dict[str, syntax.Import] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Module:
 
     def named(self) -> Iterator[Named]:
         """The file's own declarations but imports, in order."""
-        for decl in self.syntax.decls:
+        for decl in self.file.decls:
             if not isinstance(decl, syntax.Import):
                 yield decl
 
@@ -152,7 +152,7 @@ class Loader:
         return self._loaded[key]
 
     def _name(self, module: Module) -> str:
-        return self.sources[module.syntax.span.file].name if module.path else ""
+        return self.sources[module.file.span.file].name if module.path else ""
 
     def _read(self, path: Path, shown: Path, at: Span | None) -> str | None:
         """The text of a source file; the failure is reported where the file is named."""

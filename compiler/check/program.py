@@ -69,14 +69,13 @@ class _Check:
         everything = list(self._functions())
         for function in everything:
             functions.check(function)
-        is_bounded = check_recursion(everything, self.tables, self.report)
-        self._collect(functions, chosen, is_bounded)
-        if is_bounded:
-            roles = Roles(self.tables, self.report)
-            for function in everything:
-                if isinstance(function, syntax.Program):
-                    roles.check(function)
-            self._warnings(main, functions, consts)
+        check_recursion(everything, self.tables, self.report)
+        self._collect(functions, chosen)
+        roles = Roles(self.tables, self.report)
+        for function in everything:
+            if isinstance(function, syntax.Program):
+                roles.check(function)
+        self._warnings(main, functions, consts)
         if self.report.errors or chosen is None:
             raise self._errors()
         return self._checked(main, chosen)
@@ -103,13 +102,11 @@ class _Check:
             if isinstance(decl, syntax.Fragment | syntax.Program)
         ]
 
-    def _collect(
-        self, functions: Functions, chosen: syntax.Program | None, is_bounded: bool
-    ) -> None:
+    def _collect(self, functions: Functions, chosen: syntax.Program | None) -> None:
         """What was found in bodies. That something is not supported yet, or not by this model,
         matters only where the chosen program goes."""
         live: set[Function] = set(functions.bodies)
-        if chosen is not None and is_bounded:
+        if chosen is not None:
             live = {chosen, *reached(chosen, self.tables)}
         for function, body in functions.bodies.items():
             for diagnostic in body.found:
@@ -139,7 +136,7 @@ class _Check:
             )
         )
         return CheckedProgram(
-            doc=main.syntax.doc,
+            doc=main.file.doc,
             program=chosen,
             fragments=dict(zip(fragments, _unique_names(fragments), strict=True)),
             externs={extern: extern.name.text for extern in externs},

@@ -7,7 +7,6 @@ Knows nothing about syntax or names; all functions are pure.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
 
 from sglc.ir.host.expr import Value
 from sglc.ir.types import (
@@ -134,7 +133,10 @@ def join(a: Type, b: Type) -> Type:
 
 
 def join_all(types: Iterable[Type]) -> Type:
-    return reduce(join, types, UNKNOWN)
+    found: Type = UNKNOWN
+    for type in types:
+        found = join(found, type)
+    return found
 
 
 def optional(type: Type) -> Type:

@@ -33,7 +33,7 @@ class Report:
         secondary: Secondary = (),
         help: str | None = None,
     ) -> None:
-        self._add(Severity.ERROR, code, message, at, label, secondary, help)
+        self._add(Severity.error, code, message, at, label, secondary, help)
 
     def warning(
         self,
@@ -45,7 +45,7 @@ class Report:
         secondary: Secondary = (),
         help: str | None = None,
     ) -> None:
-        self._add(Severity.WARNING, code, message, at, label, secondary, help)
+        self._add(Severity.warning, code, message, at, label, secondary, help)
 
     def extend(self, diagnostics: list[Diagnostic]) -> None:
         for diagnostic in diagnostics:
@@ -53,11 +53,11 @@ class Report:
 
     @property
     def errors(self) -> list[Diagnostic]:
-        return [d for d in self.found if d.severity is Severity.ERROR]
+        return [d for d in self.found if d.severity is Severity.error]
 
     @property
     def warnings(self) -> list[Diagnostic]:
-        return [d for d in self.found if d.severity is Severity.WARNING]
+        return [d for d in self.found if d.severity is Severity.warning]
 
     def _add(
         self,
