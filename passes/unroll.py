@@ -67,7 +67,8 @@ class _Unroller:
             rounds = self.known_items(op)
             if rounds is not None:
                 assert isinstance(op, ops.For | ops.While)
-                op = graph.rebuild(op, operand=self.image)
+                # the rounds are copies: what stands in them has to be up to date before
+                op = graph.Substitution(self.images).op(op)
                 assert isinstance(op, ops.For | ops.While)
                 self.has_changed = True
                 end = self.write_out(op, rounds, new)
