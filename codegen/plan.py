@@ -211,14 +211,15 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class EnterTry:
-    """Until the matching LeaveTry, a failing Eval or Extern of this task goes to `handler`."""
+    """Until the matching LeaveTry, a failing host value or extern goes to `handler`: one of this
+    task, or of a task that was started in between."""
 
     handler: Target
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveTry:
-    pass
+    """Waits for the tasks that were started since the matching EnterTry."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from functools import partial
 
 from sglc.codegen.plan import Gen
 from sglc.ir.host.expr import Value
+from sglc.ir.types import STR
 from sglc.runtime.context import Context
 from sglc.runtime.engine.request import GenRequest, GenResult, RequestError, Result, TokenLogprob
 from sglc.runtime.model.spec import Tokenizer
@@ -23,6 +24,8 @@ class Generate:
     its samples are there."""
 
     def __init__(self, gen: Gen, next_pc: int, setting: Setting) -> None:
+        if gen.type != STR:
+            raise ValueError(f"gen `{gen.name}` is of type {gen.type}, which is not supported yet")
         self._gen = gen
         self._next_pc = next_pc
         self._setting = setting

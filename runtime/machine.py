@@ -29,7 +29,7 @@ from sglc.runtime.row import BoundRow, Outcome, RowDone, RowFailed, RowFailure, 
 from sglc.runtime.setting import Setting
 from sglc.runtime.settle import Settler
 from sglc.runtime.stretch import StretchEncoder
-from sglc.runtime.task import RowState, Task
+from sglc.runtime.task import Guard, RowState, Task
 
 EXTERN_WAIT = 0.05  # seconds that one step waits for externs when nothing else can go on
 
@@ -124,15 +124,18 @@ class Machine:
         self._ready.append(task)
 
     def fault(self, task: Task, failure: RowFailure, *, is_catchable: bool) -> None:
-        if is_catchable and task.handlers:
-            self.resume(task, task.handlers.pop())
+        if is_catchable and task.guards:
+            self._catch(task, task.guards[-1])
         else:
             self._fail(task, failure)
 
+    def leave_guard(self, task: Task) -> None:
+        task.row.parked.add(task)
+        self._settle_row(task.row)
+
     def end(self, task: Task) -> None:
         task.end()
-        if not task.row.tasks:
-            self._finish(task.row)
+        self._settle_row(task.row)
 
     # ------------------------------------------------------------ tasks
 
@@ -158,6 +161,35 @@ class Machine:
         except RowFailure as failure:
             self.fault(task, failure, is_catchable=False)
 
+    def _catch(self, task: Task, guard: Guard) -> None:
+        """A try block fails at this task's place in program order. What comes later in the block is
+        stopped and forgotten; the handler runs when what comes earlier has ended."""
+        row, order = task.row, task.next_order
+        owner = next(other for other in row.tasks if other.order == guard.order)
+        for other in list(row.tasks):
+            if other is not owner and guard.covers(other.order) and other.next_order >= order:
+                self._stop(other)
+        row.undo(guard, order)
+        guard.is_failing = True
+        # a fresh task goes on, since queues and promises may still hold the old one
+        again = Task(row, owner.regs, owner.pc, owner.order, owner.on_end)
+        again.guards = owner.guards[: owner.guards.index(guard) + 1]
+        again.num_events = order[len(owner.order)]
+        self._stop(owner)
+        self.leave_guard(again)
+
+    def _settle_row(self, row: RowState) -> None:
+        """Let tasks leave the try blocks in which nothing runs any more; end the row if all did."""
+        for task in list(row.parked):
+            guard = task.guards[-1]
+            if any(guard.covers(other.order) for other in row.tasks if other is not task):
+                continue
+            row.parked.discard(task)
+            task.guards = task.guards[:-1]
+            self.resume(task, guard.handler if guard.is_failing else task.pc + 1)
+        if not row.tasks:
+            self._finish(row)
+
     def _stop(self, task: Task) -> None:
         self._dispatch.forget(task)
         if self._externs.num_pending:
@@ -177,8 +209,7 @@ class Machine:
         for other in list(row.tasks):
             if other.next_order >= order:
                 self._stop(other)
-        if not row.tasks:
-            self._finish(row)
+        self._settle_row(row)
 
     def _finish(self, row: RowState) -> None:
         self._rows.discard(row)

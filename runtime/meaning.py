@@ -22,7 +22,7 @@ from sglc.runtime.generate import Generate
 from sglc.runtime.row import RowFailure
 from sglc.runtime.setting import Setting
 from sglc.runtime.spawn import fork, run
-from sglc.runtime.task import BLOCKED, Promise, Task
+from sglc.runtime.task import BLOCKED, Guard, Promise, Task
 
 Meaning = Callable[[Task], int]
 
@@ -84,7 +84,7 @@ def _plain_meaning(instruction: p.Instruction, next_pc: int, setting: Setting) -
         case p.EnterTry():
             return _enter_try(instruction, next_pc)
         case p.LeaveTry():
-            return _leave_try(next_pc)
+            return _leave_try(next_pc, setting)
         case p.Fail():
             return _fail(instruction)
         case p.Return():
@@ -329,16 +329,19 @@ def _end(i: p.End, setting: Setting) -> Meaning:
 
 def _enter_try(i: p.EnterTry, next_pc: int) -> Meaning:
     def step(task: Task) -> int:
-        task.handlers.append(i.handler)
+        task.guards = (*task.guards, Guard(i.handler, task))
         return next_pc
 
     return step
 
 
-def _leave_try(next_pc: int) -> Meaning:
+def _leave_try(next_pc: int, setting: Setting) -> Meaning:
     def step(task: Task) -> int:
-        task.handlers.pop()
-        return next_pc
+        if len(task.row.tasks) == 1:
+            task.guards = task.guards[:-1]
+            return next_pc
+        setting.scheduler.leave_guard(task)
+        return BLOCKED
 
     return step
 

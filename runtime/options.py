@@ -93,6 +93,13 @@ def _positive(name: str, value: Value) -> float:
     return number
 
 
+def _top_p(name: str, value: Value) -> float:
+    number = _float(name, value)
+    if not 0 < number <= 1:
+        raise _bad(name, value, "a number above 0 and up to 1")
+    return number
+
+
 def _bool(name: str, value: Value) -> bool:
     if not isinstance(value, bool):
         raise _bad(name, value, "true or false")
@@ -169,7 +176,7 @@ _READERS: dict[str, Callable[[str, Value], Any]] = {
     "stop_token_ids": _token_ids,
     "stop_regex": _regexes,
     "temperature": _floats(0.0),
-    "top_p": _floats(0.0, 1.0),
+    "top_p": _top_p,
     "top_k": _top_k,
     "min_p": _floats(0.0, 1.0),
     "frequency_penalty": _floats(-2.0, 2.0),

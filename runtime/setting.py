@@ -29,6 +29,10 @@ class Scheduler(Protocol):
         """The task's current instruction failed: its try block's handler, or the row's end."""
         ...
 
+    def leave_guard(self, task: Task) -> None:
+        """The task's innermost try block is behind it, once all tasks started in it have ended."""
+        ...
+
     def end(self, task: Task) -> None:
         """The task has nothing more to do."""
         ...

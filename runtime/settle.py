@@ -54,7 +54,7 @@ class Settler:
             start = min(self._tokenizer.eos_ids, default=None)
         if start is None:
             raise RowFailure(
-                "no_start", "nothing stands before it, and the model has no BOS or EOS"
+                "no_start_token", "nothing stands before it, and the model has no BOS or EOS"
             )
         return self.extend(settled, [start])
 

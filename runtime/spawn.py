@@ -75,6 +75,7 @@ def _start_branches(i: Fork, task: Task, items: list[Value], setting: Setting) -
         regs[i.arg_item] = item
         regs[i.arg_index] = index
         branch = Task(task.row, regs, i.entry, (*order, index), branches.ender(index))
+        branch.guards = task.guards
         setting.scheduler.resume(branch, i.entry)
     if not items:
         branches.fulfil()
@@ -93,6 +94,7 @@ def run(i: Run, next_pc: int, setting: Setting) -> Callable[[Task], int]:
             task.begin_event(),
             lambda values: promise.fulfil(values[0]),
         )
+        started.guards = task.guards
         task.regs[i.dst] = promise
         setting.scheduler.resume(started, i.entry)
         return next_pc

@@ -37,6 +37,25 @@ class Promise:
         return waiters
 
 
+class Guard:
+    """An open try block. `first_event` is the owner's last event before it."""
+
+    __slots__ = ("first_event", "handler", "is_failing", "order")
+
+    def __init__(self, handler: int, owner: Task) -> None:
+        self.handler = handler
+        self.order = owner.order
+        self.first_event = owner.num_events
+        self.is_failing = False
+
+    def covers(self, order: Order) -> bool:
+        """A place in program order that is inside the block."""
+        depth = len(self.order)
+        return (
+            len(order) > depth and order[:depth] == self.order and order[depth] > self.first_event
+        )
+
+
 class RowState:
     """One row in flight: its tasks, and what is gathered while they run.
 
@@ -45,16 +64,27 @@ class RowState:
     to finish first.
     """
 
-    __slots__ = ("bound", "contexts", "failure", "names", "output", "tasks", "used")
+    __slots__ = ("bound", "contexts", "failure", "names", "output", "parked", "tasks", "used")
 
     def __init__(self, bound: BoundRow) -> None:
         self.bound = bound
         self.tasks: set[Task] = set()
+        self.parked: set[Task] = set()  # those at the end of a try block, waiting for others in it
         self.failure: tuple[Order, RowFailed] | None = None
         self.output: Value = None
         self.used: list[tuple[Order, Usage]] = []
         self.names: list[tuple[Order, str, Value]] = []  # for the trace
         self.contexts: list[tuple[Order, Context]] = []  # for the trace
+
+    def undo(self, guard: Guard, failed: Order) -> None:
+        """Forget what was gathered in a try block after the place where it failed."""
+
+        def is_kept(order: Order) -> bool:
+            return order < failed or not guard.covers(order)
+
+        self.used = [item for item in self.used if is_kept(item[0])]
+        self.names = [item for item in self.names if is_kept(item[0])]
+        self.contexts = [item for item in self.contexts if is_kept(item[0])]
 
     def usage(self) -> Usage:
         """What was used before the failure, if there is one; in all otherwise."""
@@ -69,11 +99,12 @@ class RowState:
 
 
 class Task:
-    """`pc` is the instruction that runs or waits; `handlers` are the open try blocks' handlers;
-    `on_end` takes the values of `End`, in a task of a fork or run. `requests` are in flight."""
+    """`pc` is the instruction that runs or waits; `guards` are the open try blocks of this task
+    and, before them, of those that started it; `on_end` takes the values of `End`, in a task of a
+    fork or run. `requests` are in flight."""
 
     __slots__ = (
-        "handlers",
+        "guards",
         "is_over",
         "num_events",
         "on_end",
@@ -97,7 +128,7 @@ class Task:
         self.pc = pc
         self.order = order
         self.on_end = on_end
-        self.handlers: list[int] = []
+        self.guards: tuple[Guard, ...] = ()
         self.requests: set[Request] = set()
         self.num_events = 0
         self.is_over = False
@@ -117,4 +148,5 @@ class Task:
     def end(self) -> None:
         self.is_over = True
         self.row.tasks.discard(self)
+        self.row.parked.discard(self)
         self.regs = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import random
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_an_empty_context_starts_with_a_start_token(plan_of, run_plan, tokenizer
     assert ran.engine.submitted[0].prefix.token_ids() == [tokenizer.control_id("<|im_end|>")]
     tokenizer.eos_ids = frozenset()
     failed = run_plan(plan).outcomes[0]
-    assert (failed.code, failed.span) == ("no_start", SPAN)
+    assert (failed.code, failed.span) == ("no_start_token", SPAN)
 
 
 def test_bos_stands_once(plan_of, run_plan, tokenizer, markup):
@@ -152,7 +153,7 @@ def test_gen_options_and_metas(plan_of, run_plan, tokenizer):
         ("max_tokens", 0, "max_tokens is 0, expected an int of at least 1"),
         ("temperature", -1, "temperature is -1, expected a number of at least 0.0"),
         ("stop", '[""]', "stop is , expected a text that is not empty, or a list of such"),
-        ("top_p", 2, "top_p is 2, expected a number of 0.0..1.0"),
+        ("top_p", 2, "top_p is 2, expected a number above 0 and up to 1"),
         ("stop_regex", '"("', "stop_regex is not a regex: missing ), unterminated subpattern"),
         ("logit_bias", '{"zz": 1}', "logit_bias: 'zz' is 2 tokens, not one"),
         ("min_tokens", 129, "min_tokens is 129, above max_tokens 128"),
@@ -451,6 +452,85 @@ def test_try_does_not_catch_a_failed_require(plan_of, run_plan):
     code = [p.EnterTry("handler"), p.Fail(0, SPAN), "handler", p.Start(9), p.Return(9, 0)]
     failed = run_plan(plan_of(code, ["m"]), [{"m": "no"}]).outcomes[0]
     assert (failed.code, failed.message) == ("require", "no")
+
+
+def guarded_fork(*branch, after=()):
+    """try (a fork over register 0, field `v` of its group): the default is "default"."""
+    return [
+        p.EnterTry("handler"),
+        p.Fork(3, None, None, 0, ("v",), "branch", None, 5, 6, SPAN),
+        gen_alone(10, 11),
+        p.LeaveTry(),
+        p.Jump("after"),
+        "handler",
+        const(3, "default"),
+        "after",
+        *after,
+        p.Start(9),
+        p.Return(9, 3),
+        "branch",
+        *branch,
+        p.End((7,)),
+    ]
+
+
+def gen_alone(context, value):
+    return p.Gen(context, value, 1, STR, (), (), (8,), False, "aside", SPAN)
+
+
+WAIT = gen(9, 8, 9, path=(1, p.PathReg(6)))
+DIVIDE = p.Eval(7, Binary("/", Const(1), Operand(0)), (5,), SPAN)
+
+
+@pytest.mark.parametrize("branch", [[DIVIDE, p.Start(9), WAIT], [p.Start(9), WAIT, DIVIDE]])
+def test_try_catches_what_fails_in_a_task_started_in_it(plan_of, run_plan, branch):
+    plan = plan_of([p.Start(1), *guarded_fork(*branch)], ["items"])
+    rows = [{"items": [1, 2]}, {"items": [1, 0, 2, 0]}, {"items": [0]}]
+    plain = run_plan(plan, rows, keep_trace=True).outcomes
+    assert [outcome.output for outcome in plain] == [[{"v": 1}, {"v": 0.5}], "default", "default"]
+    assert [name for name, _ in plain[0].trace.names] == ["x", "x", "aside"]
+    assert "aside" not in dict(plain[1].trace.names)
+    for seed in range(10):
+        rng = random.Random(seed)
+        assert run_plan(plan, rows, rng=rng, keep_trace=True).outcomes == plain
+
+
+def test_a_failed_require_before_what_try_would_catch(plan_of, run_plan):
+    """Item 0 fails a require after a gen; item 1 divides by zero at once, but comes later."""
+    branch = [
+        p.Eval(2, Compare("==", Operand(0), Const("bad")), (5,), None),
+        p.Branch(2, "divide"),
+        p.Start(9),
+        WAIT,
+        p.Fail(5, SPAN),
+        "divide",
+        DIVIDE,
+    ]
+    plan = plan_of([p.Start(1), *guarded_fork(*branch)], ["items"])
+    rows = [{"items": ["bad", 0]}, {"items": [0, "bad"]}]
+    failed, caught = run_plan(plan, rows).outcomes
+    assert (failed.code, failed.message) == ("require", "bad")
+    assert caught.output == "default"
+
+
+def test_what_fails_after_a_try_is_not_caught(plan_of, run_plan):
+    after = [p.Eval(3, Index(Operand(0), Const(9)), (0,), SPAN)]
+    plan = plan_of([p.Start(1), *guarded_fork(p.Start(9), WAIT, DIVIDE, after=after)], ["items"])
+    assert run_plan(plan, [{"items": [1]}]).outcomes[0].code == "index_error"
+
+
+def test_try_in_a_branch_within_try(plan_of, run_plan):
+    """The inner default of a branch is no failure of the outer block."""
+    branch = [
+        p.EnterTry("inner"),
+        DIVIDE,
+        p.LeaveTry(),
+        p.End((7,)),
+        "inner",
+        p.Move((7,), (5,)),
+    ]
+    plan = plan_of([p.Start(1), *guarded_fork(*branch)], ["items"])
+    assert run_plan(plan, [{"items": [2, 0]}]).outcomes[0].output == [{"v": 0.5}, {"v": 0}]
 
 
 def test_a_failing_row_ends_alone(plan_of, run_plan):
