@@ -83,6 +83,8 @@ class Program:
     @property
     def signature(self) -> str:
         """`judge(essay: str, strict: bool = false) -> Verdict`"""
+        from sglc.compiler.report import signature
+
         return signature(self.plan)
 
     def explain(self) -> str:
@@ -180,18 +182,6 @@ def compile_and_run(
 ) -> list[Result]:
     """Compile a program and run it on all rows; the results are in the order of the rows."""
     return list(compile(path_or_source, model=model).run(rows, externs=externs, seed=seed))
-
-
-def signature(plan: Plan) -> str:
-    """A plan's program as one line: its name, parameters with types and defaults, and result."""
-    from sglc.ir.host.text import json_text
-
-    params = ", ".join(
-        f"{p.name}: {p.type}" + (f" = {json_text(p.default)}" if p.has_default else "")
-        for p in plan.params
-    )
-    result = "" if plan.result is None else f" -> {plan.result}"
-    return f"{plan.program}({params}){result}"
 
 
 def _result(outcome: Outcome, sources: tuple[Source, ...]) -> Result:

@@ -34,6 +34,7 @@ USER_ERRORS = (
     ("sglc.codegen.plan_file", "PlanError"),
     ("sglc.commands", "UsageError"),
     ("sglc.compiler.driver", "UnknownPass"),
+    ("sglc.compiler.driver", "UnknownPass"),
     ("sglc.runtime.append_file", "ResultError"),
     ("sglc.runtime.extern_file", "ExternError"),
     ("sglc.runtime.model.errors", "ModelError"),
@@ -88,10 +89,9 @@ def _user_errors() -> tuple[type[Exception], ...]:
 
 def _internal(error: Exception) -> int:
     say(f"internal error: {type(error).__name__}: {error}")
+    say("this is a bug in sglc: please report it, with what SGLC_TRACEBACK=1 shows")
     if os.environ.get("SGLC_TRACEBACK"):
         traceback.print_exception(error)
-    else:
-        say("this is a bug in sglc: please report it, with what SGLC_TRACEBACK=1 shows")
     return INTERNAL
 
 

@@ -62,7 +62,7 @@ def check(args: argparse.Namespace) -> int:
     checked = check_program(
         Path(args.file), None, program=args.program, defines=_defines(args), spec=spec
     )
-    show_diagnostics(checked.warnings, checked.sources, as_json=args.json)
+    show_diagnostics(checked.warnings, checked.sources, as_json=getattr(args, "json", False))
     return DONE
 
 
@@ -187,7 +187,7 @@ def _compile(args: argparse.Namespace, session: Session) -> CompileResult:
         print_after=getattr(args, "print_after", ()),
         out=print,
     )
-    show_diagnostics(result.warnings, result.plan.sources, as_json=args.json)
+    show_diagnostics(result.warnings, result.sources, as_json=getattr(args, "json", False))
     return result
 
 

@@ -77,6 +77,7 @@ def open_session(name: str | None, progress: Progress | None = None) -> Session:
             spec.tokenizer,
             kv_memory=options.kv_memory,
             deterministic=options.deterministic,
+            thinking=spec.thinking,
         )
 
     return Session(spec, make_engine)
