@@ -63,7 +63,7 @@ def _line_of(error: BaseException, path: Path) -> str:
     numbers = []
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(path):
+        if Path(trace.tb_frame.f_code.co_filename) == path.absolute():
             numbers.append(trace.tb_lineno)
         trace = trace.tb_next
     return f":{numbers[-1]}" if numbers else ""
