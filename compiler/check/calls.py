@@ -160,6 +160,11 @@ def _declared_call(
     expressions: Expressions, call: syntax.Call, callee: syntax.Fragment | syntax.Extern
 ) -> Type:
     expressions.tables.callees[call] = callee
+    if expressions.scope.is_const:
+        what = f"{kind_of(callee)} runs only with a row, so a constant cannot call it"
+        help = "use literals, consts and built-in functions"
+        expressions.report.error("E0505", what, call, "not constant", help=help)
+        return UNKNOWN
     result = expressions.functions.result(callee, call)
     _infer_all(expressions, call)
     wanted = expressions.functions.parameters(callee)

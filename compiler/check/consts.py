@@ -108,7 +108,9 @@ class Consts:
 
     def _expressions(self, module: Module) -> Expressions:
         assert self.types is not None and self.functions is not None
-        return Expressions(Scope(self.tables, module), self, self.types, self.functions)
+        return Expressions(
+            Scope(self.tables, module, is_const=True), self, self.types, self.functions
+        )
 
     def _reported(self, expr: syntax.Expr, module: Module | None, what: str) -> Known | None:
         report = self.tables.report

@@ -22,7 +22,9 @@ def declare(module: Module, tables: Tables) -> None:
         if decl.alias is not None:
             own.add_alias(decl.alias, decl)
             continue
-        for name in imported.exported() if imported else ():
+        if imported is None:
+            continue
+        for name in imported.exported():
             found = imported.names[name]
             own.add(decl.path, Declared(found.decl, decl), name)
 

@@ -65,7 +65,7 @@ class Expressions:
         found = self.infer(items)
         item = relations.item_of(found)
         if item is None:
-            help = "guard it: `if x != null:`" if isinstance(found, OptionalType) else None
+            help = self.null_help(items)
             if found == INT:
                 help = "to count, go through `range(...)`"
             message = f"cannot go through a value of type `{found}`"

@@ -110,7 +110,7 @@ class Functions:
         self._open.discard(function)
 
     def _check_body(self, function: Function, hints: dict[str, Type]) -> tuple[Scope, Returned]:
-        scope = Scope(self.tables, self.tables.homes[function], hints, function.body)
+        scope = Scope(self.tables, self.tables.homes[function], hints=hints, body=function.body)
         for param in function.params:
             if param.name.text not in scope.variables:
                 type = self._params[function][param.name.text]

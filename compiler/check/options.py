@@ -115,9 +115,9 @@ def check_options(
         elif owner == "defaults" and not allowed[name].is_sampling:
             report.error(
                 "E0611",
-                f"`{name}` is no sampling option and has no default",
+                f"`{name}` is an option of one gen and cannot stand in `defaults`",
                 keyword,
-                "belongs to one gen",
+                "not a sampling option",
                 help=f"give it where it is used: `gen x({name}=...)`",
             )
         elif _check_value(expressions, keyword, allowed[name]):

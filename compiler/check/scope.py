@@ -54,19 +54,30 @@ class Variable:
 
 
 @dataclass(slots=True)
+class Branch:
+    """A fork around the current point: the names bound outside it, the name of its group, and the
+    outer names that its branches tried to bind."""
+
+    outside: frozenset[str]
+    group: str
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Scope:
-    """`state` is what holds at the current point, None where no path leads. `outer` stacks, for the
-    forks around this point, the names bound outside and the fork's group."""
+    """`state` is what holds at the current point, None where no path leads. `forks` are those
+    around the current point, innermost last."""
 
     tables: Tables
     module: Module
+    is_const: bool = False  # of an expression that is evaluated while compiling
     hints: Mapping[str, Type] = field(default_factory=dict)
     body: syntax.Block = ()
     variables: dict[str, Variable] = field(default_factory=dict)
     meta_types: dict[str, Type] = field(default_factory=dict)
     state: State | None = field(default_factory=State)
     read: set[str] = field(default_factory=set)
-    outer: list[tuple[frozenset[str], str]] = field(default_factory=list)
+    forks: list[Branch] = field(default_factory=list)
     locals: list[dict[str, Type]] = field(default_factory=list)
     _last: State = field(default_factory=State)
 
@@ -101,7 +112,7 @@ class Scope:
         if not self._may_bind(name):
             return
         known = self.variables.get(name.text)
-        branch_of = self.outer[-1][1] if self.outer else None
+        branch_of = self.forks[-1].group if self.forks else None
         if known is None:
             hint = self.hints.get(name.text)
             found = type if hint is None else unify(hint, type) or type
@@ -150,15 +161,16 @@ class Scope:
             message = f"`{name.text}` is {what} of this file"
             error("E0208", message, name, "cannot be bound here", help="choose another name")
             return False
-        if self.outer and name.text in self.outer[-1][0]:
-            assert known is not None
+        if known is not None and self.forks and name.text in self.forks[-1].outside:
+            branch = self.forks[-1]
+            branch.refused.append(name.text)
             error(
                 "E0207",
                 f"a branch of a fork cannot bind `{name.text}` of its surroundings",
                 name,
                 "bound inside the branch",
                 secondary=((known.place, "bound outside"),),
-                help=f"choose another name, read as `{self.outer[-1][1]}[i].name` after the fork",
+                help=f"choose another name, read as `{branch.group}[i].name` after the fork",
             )
             return False
         return True

@@ -16,8 +16,8 @@ from sglc.compiler.check.expressions import Expressions
 from sglc.compiler.check.fitting import require_fit
 from sglc.compiler.check.flow import State, merge
 from sglc.compiler.check.options import GEN_OPTIONS, check_options
-from sglc.compiler.check.scope import Kind
-from sglc.ir.types import INT, STR, GroupType, JsonType, Type
+from sglc.compiler.check.scope import Branch, Kind
+from sglc.ir.types import INT, STR, UNKNOWN, GroupType, JsonType, Type
 
 
 @dataclass(slots=True)
@@ -249,7 +249,7 @@ class Statements:
         after every one, so it is found by checking again until nothing is lost."""
         head = self.scope.here.before_loop(body)
         while True:
-            loop = _Loop(len(self.scope.outer))
+            loop = _Loop(len(self.scope.forks))
             self._loops.append(loop)
             self.scope.state = head
             begin()
@@ -265,7 +265,7 @@ class Statements:
         word = "break" if isinstance(stmt, syntax.Break) else "continue"
         if not self._loops:
             self.report.error("E0404", f"`{word}` stands outside a loop", stmt, "no loop around it")
-        elif self._loops[-1].depth != len(self.scope.outer):
+        elif self._loops[-1].depth != len(self.scope.forks):
             self._report_leaves_branch(stmt, word)
         else:
             loop = self._loops[-1]
@@ -275,7 +275,7 @@ class Statements:
     def _report_leaves_branch(self, stmt: syntax.Node, word: str) -> None:
         self.report.error(
             "E0403",
-            f"`{word}` would leave a branch of the fork `{self.scope.outer[-1][1]}`",
+            f"`{word}` would leave a branch of the fork `{self.scope.forks[-1].group}`",
             stmt,
             "a branch runs to its end",
             help="put what comes after in the arm of an `if`",
@@ -290,22 +290,24 @@ class Statements:
             self.returned.values.append((found, stmt))
         else:
             self.returned.empty.append(stmt)
-        if self.scope.outer:
+        if self.scope.forks:
             self._report_leaves_branch(stmt, "return")
         self.scope.state = None
 
     # ------------------------------------------------------------ forks
 
     def _fork(self, stmt: syntax.Fork) -> None:
-        name, group = self._fork_item(stmt), stmt.group.text
+        name, type = self._fork_item(stmt)
         before = self.scope.here
         outside = frozenset(n for n in before.maybe if "." not in n)
-        self.scope.outer.append((outside, group))
-        self.scope.bind(name[0], name[1], Kind.ITEM)
+        branch = Branch(outside, stmt.group.text)
+        self.scope.forks.append(branch)
+        self.scope.bind(name, type, Kind.ITEM)
         self.block(stmt.body)
         after = self.scope.here
-        self.scope.outer.pop()
-        fields = self._fields(after, before, name[0].text)
+        self.scope.forks.pop()
+        fields = self._fields(after, before, name.text)
+        fields += tuple((refused, UNKNOWN) for refused in branch.refused)
         self.scope.state = before
         self.scope.bind(stmt.group, GroupType(fields), Kind.GROUP)
 

@@ -280,7 +280,7 @@ class Types:
         cycle = [*self._open[self._open.index(decl) :], decl]
         names = " -> ".join(f"`{d.name.text}`" for d in cycle)
         message = f"the type `{decl.name.text}` contains itself: {names}"
-        self._error("E0211", message, at, "no value of it could end")
+        self._error("E0211", message, at, "a type cannot contain itself")
 
     def _error(
         self, code: str, message: str, at: syntax.Node, label: str = "", *, help: str | None = None
