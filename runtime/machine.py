@@ -23,7 +23,7 @@ from sglc.ir.values import Mismatch, conform
 from sglc.runtime.dispatch import Dispatch
 from sglc.runtime.engine.request import Engine
 from sglc.runtime.externs import ExternCalls
-from sglc.runtime.meaning import meaning, span_of
+from sglc.runtime.meaning import meanings, span_of
 from sglc.runtime.model.spec import ModelSpec
 from sglc.runtime.row import BoundRow, Outcome, RowDone, RowFailed, RowFailure, Trace
 from sglc.runtime.setting import Setting
@@ -68,7 +68,7 @@ class Machine:
             run_seed=seed,
             keeps_trace=keep_trace,
         )
-        self._code = [meaning(plan.code, index, setting) for index in range(len(plan.code))]
+        self._code = meanings(plan.code, setting)
         self._ready: deque[Task] = deque()
         self._rows: set[RowState] = set()
         self._outcomes: list[Outcome] = []

@@ -1,14 +1,13 @@
 """What each instruction of a plan does: a function from a task to the next instruction's index.
 
-`meaning(code, index, setting)` compiles one instruction to a closure, once a plan. A closure reads
-and writes the task's registers; it returns BLOCKED when the task must wait, and whoever ends the
-wait resumes it.
+`meanings` compiles a plan's code to closures, once. A closure reads and writes the task's
+registers; it returns BLOCKED when the task must wait, and whoever ends the wait resumes it.
 Law: a closure either fails (HostError, RowFailure) or leaves the task at the returned instruction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -16,24 +15,25 @@ from sglc.codegen import plan as p
 from sglc.ir.host.evaluate import compile_expr
 from sglc.ir.host.expr import Value
 from sglc.ir.host.operators import items_of
+from sglc.runtime.awaiting import Meaning, awaiting, reads_of
 from sglc.runtime.choose import Choose
 from sglc.runtime.context import Context
 from sglc.runtime.generate import Generate
 from sglc.runtime.row import RowFailure
 from sglc.runtime.setting import Setting
 from sglc.runtime.spawn import fork, run
-from sglc.runtime.task import BLOCKED, Guard, Promise, Task
-
-Meaning = Callable[[Task], int]
+from sglc.runtime.task import BLOCKED, Guard, Task
 
 
-def meaning(code: Sequence[p.Instruction], index: int, setting: Setting) -> Meaning:
-    """The closure of `code[index]`; waits first for the promises among the registers it reads."""
-    instruction = code[index]
-    plain = _plain_meaning(instruction, index + 1, setting)
-    reads = _reads(instruction)
-    makes_promises = any(isinstance(other, p.Fork | p.Run) for other in code)
-    return _awaiting(plain, reads, index) if reads and makes_promises else plain
+def meanings(code: Sequence[p.Instruction], setting: Setting) -> list[Meaning]:
+    """The closure of each instruction; it waits first for the promises among what it reads."""
+    makes_promises = any(isinstance(instruction, p.Fork | p.Run) for instruction in code)
+    closures: list[Meaning] = []
+    for index, instruction in enumerate(code):
+        plain, reads = _plain_meaning(instruction, index + 1, setting), reads_of(instruction)
+        is_waiting = makes_promises and bool(reads)
+        closures.append(awaiting(plain, reads, index) if is_waiting else plain)
+    return closures
 
 
 def span_of(instruction: p.Instruction) -> Any:
@@ -89,64 +89,6 @@ def _plain_meaning(instruction: p.Instruction, next_pc: int, setting: Setting) -
             return _fail(instruction)
         case p.Return():
             return _return(instruction, setting)
-
-
-def _reads(instruction: p.Instruction) -> tuple[p.Reg, ...]:
-    """The registers whose values the instruction needs. `Move` needs none: it moves promises as
-    they are."""
-    match instruction:
-        case p.Append(src=src, text=text):
-            return (src, text)
-        case p.Control(src=src) | p.Open(src=src) | p.Close(src=src):
-            return (src,)
-        case p.Gen():
-            options = tuple(reg for _, reg in instruction.options)
-            return (instruction.src, *options, *_path_reads(instruction.path))
-        case p.Select():
-            own = (instruction.src, instruction.choices, *_path_reads(instruction.path))
-            return own if instruction.temperature is None else (*own, instruction.temperature)
-        case p.Capture(before=before, after=after):
-            return (before, after)
-        case p.Join(context=context, base=base, branches=branches):
-            return (context, base, branches)
-        case p.Eval(args=args):
-            return args
-        case p.Extern():
-            return (*instruction.args, *_path_reads(instruction.path))
-        case p.Branch(condition=condition):
-            return (condition,)
-        case p.Next(items=items, index=index):
-            return (items, index)
-        case p.Fork(src=src, items=items):
-            return (items,) if src is None else (src, items)
-        case p.End(values=values):
-            return values
-        case p.Fail(message=message):
-            return (message,)
-        case p.Return(context=context, value=value):
-            return (context, value)
-        case _:
-            return ()
-
-
-def _path_reads(path: p.Path) -> tuple[p.Reg, ...]:
-    return tuple(item.reg for item in path if isinstance(item, p.PathReg))
-
-
-def _awaiting(plain: Meaning, reads: tuple[p.Reg, ...], index: int) -> Meaning:
-    def step(task: Task) -> int:
-        regs = task.regs
-        for reg in reads:
-            promise = regs[reg]
-            if promise.__class__ is Promise:
-                if not promise.is_done:
-                    task.pc = index
-                    promise.waiters.append(task)
-                    return BLOCKED
-                regs[reg] = promise.value
-        return plain(task)
-
-    return step
 
 
 # ---------------------------------------------------------------- contexts
