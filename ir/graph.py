@@ -124,10 +124,11 @@ def free_values(region: Region) -> dict[int, Value]:
 
 def jumps_inside(region: Region) -> set[type[Terminator]]:
     """The kinds of jump by which ops of the region leave it; its own end does not count."""
-    return {kind for op in region.ops for kind in _jumps_of(op)}
+    return {kind for op in region.ops for kind in jumps_of(op)}
 
 
-def _jumps_of(op: Op) -> set[type[Terminator]]:
+def jumps_of(op: Op) -> set[type[Terminator]]:
+    """The kinds of jump by which the op may leave the region that it stands in."""
     found: set[type[Terminator]] = set()
     for region in regions(op):
         found |= jumps_inside(region)
