@@ -1,9 +1,7 @@
-"""The error index: every Markdown page in `diagnostics/` is a suite of programs and what is said of
-them.
+"""Diagnostics that depend on the command line or on the model: the pages of
+`diagnostics/with_options/`. (`test_language.py` runs all other pages.)
 
-A case is a heading, prose, fenced `sgl` programs, and a fenced `snapshot` of all diagnostics. The
-program's fence may give options of the command line after `sgl`; other fences that name a file
-(```` ```text rubric.txt ````) are put beside the program. `--model` takes the toy model below.
+A program's fence gives its options after `sgl`; `--model` takes the toy model below.
 """
 
 from __future__ import annotations
@@ -22,7 +20,7 @@ from sglc.compiler.diagnostics import CompileErrors, render
 from sglc.runtime.model.spec import ModelSpec
 
 FOLDER = Path(__file__).parent / "diagnostics"
-PAGES = sorted(FOLDER.glob("*.md"))
+PAGES = sorted((FOLDER / "with_options").glob("*.md"))
 FENCE = re.compile(r"^```(\w+)(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 
 
@@ -71,34 +69,28 @@ def _said(folder: Path, options: str, program: str) -> str:
 def test_page(
     page: Path, update_golden: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     text = page.read_text(encoding="utf-8")
-    out, wrong, options, program = text, [], "", ""
-    for number, fence in enumerate(FENCE.finditer(text)):
+    options = program = ""
+
+    def answer(fence: re.Match[str]) -> str:
+        """The fence as it should read: a snapshot is made anew."""
+        nonlocal options, program
         kind, rest, body = fence[1], fence[2].strip(), fence[3]
-        folder = tmp_path / str(number)
-        if kind != "snapshot":
-            if kind == "sgl" and not rest.endswith(".sgl"):
-                options, program = rest, body
-            else:
-                (tmp_path / rest).write_text(body, encoding="utf-8")
-            continue
-        folder = tmp_path
-        monkeypatch.chdir(folder)
-        said = _said(folder, options, program) + "\n"
-        if said != body:
-            wrong.append(f"--- {program}\n--- says\n{said}")
-            out = out.replace(
-                f"{program}```\n\n```snapshot\n{body}```", f"{program}```\n\n```snapshot\n{said}```"
-            )
-        for file in folder.iterdir():
-            file.unlink()
+        if kind == "snapshot":
+            said = _said(tmp_path, options, program)
+            return f"```snapshot\n{said}\n```"
+        options, program = rest, body
+        return fence[0]
+
+    said = FENCE.sub(answer, text)
     if update_golden:
-        page.write_text(out, encoding="utf-8")
-    else:
-        assert not wrong, "\n".join(wrong)
+        page.write_text(said, encoding="utf-8")
+    assert said == text or update_golden
 
 
 def test_every_code_of_the_checker_has_a_case() -> None:
-    """The folder is the index of all errors but those of syntax."""
-    shown = set(re.findall(r"\[([EW]\d{4})\]", "".join(p.read_text("utf-8") for p in PAGES)))
-    assert sorted(code for code in CODES if code[:3] != "E01" and code not in shown) == []
+    """The folder is the index of all errors but those of syntax, whose pages are apart."""
+    pages = "".join(page.read_text("utf-8") for page in FOLDER.rglob("*.md"))
+    shown = set(re.findall(r"\[([EW]\d{4})\]", pages))
+    assert [code for code in CODES if code[:3] != "E01" and code not in shown] == []
