@@ -129,19 +129,21 @@ class _Builder(ExpressionBuilder):
     def on_type_name(self, span: Span, *parts: syntax.Identifier) -> syntax.Identifier:
         return syntax.Identifier(span, ".".join(part.text for part in parts))
 
-    def on_named_type(
-        self,
-        span: Span,
-        name: syntax.Identifier,
-        item: syntax.TypeExpr | None,
-        refinement: Group | None,
+    def on_bare_type(
+        self, span: Span, name: syntax.Identifier, item: syntax.TypeExpr | None
     ) -> syntax.NamedType:
-        args = refinement.items if refinement else ()
-        node = syntax.NamedType(span, name, item, args)
+        return syntax.NamedType(span, name, item, ())
+
+    def on_named_type(
+        self, span: Span, bare: syntax.NamedType, refinement: Group | None
+    ) -> syntax.NamedType:
+        if refinement is None:
+            return bare
+        args = refinement.items
+        node = syntax.NamedType(span, bare.name, bare.item, args)
         keywords = tuple(arg for arg in args if isinstance(arg, syntax.Keyword))
         if keywords == args and not any(arg.name.text in REFINEMENTS for arg in keywords):
-            end = item.span if item is not None else name.span
-            self.bare[node] = syntax.NamedType(name.span.to(end), name, item, ()), keywords
+            self.bare[node] = bare, keywords
         return node
 
     def on_refinement(self, span: Span, *args: Any) -> Group:
@@ -243,6 +245,9 @@ class _Builder(ExpressionBuilder):
             tuple((test, body.items) for test, body in pairs),
             None if otherwise is None else otherwise.items,
         )
+
+    def on_else_arm(self, span: Span, body: _Body) -> _Body:
+        return body
 
     def on_for(
         self,

@@ -39,7 +39,9 @@ def open_string(source: SourceText, start: int, end: int) -> Opened:
     """The literal at `start`..`end`: a template, or one text when it is raw."""
     content = _Content(source, start, end)
     parts: list[str | Slot] = []
-    for piece in content.pieces():
+    pieces = list(content.pieces())
+    content.measure([piece for piece in pieces if not isinstance(piece, Slot)])
+    for piece in pieces:
         if isinstance(piece, Slot):
             parts.append(piece)
         elif text := content.unescape(*piece):
@@ -52,6 +54,7 @@ def open_string(source: SourceText, start: int, end: int) -> Opened:
 def open_docstring(source: SourceText, start: int, end: int) -> tuple[str, list[Diagnostic]]:
     """A file's docstring: escapes and indentation as in any string, but braces mean nothing."""
     content = _Content(source, start, end)
+    content.measure([(content.first, content.last)])
     return content.unescape(content.first, content.last).strip(), content.faults
 
 
@@ -66,7 +69,7 @@ class _Content:
         self.first, self.last = opening.end(), end - len(quote)
         self.is_raw = "r" in prefix
         self.is_long = len(quote) == 3
-        self.margin = self._margin() if self.is_long else ""
+        self.margin = ""
         self.faults: list[Diagnostic] = []
         if letter := prefix.replace("r", ""):
             why = _NO_PREFIX["rf" if letter == "f" and self.is_raw else letter]
@@ -78,10 +81,13 @@ class _Content:
     ) -> None:
         self.faults.append(self.source.error(code, message, start, end, label, help=help))
 
-    def _margin(self) -> str:
-        """The indentation that all lines share but the one of the opening quotes and blank ones."""
-        lines = _LINE_START.finditer(self.text, self.first, self.last)
-        return _common_start([line[1] for line in lines if not self._is_blank(line.end())])
+    def measure(self, texts: list[tuple[int, int]]) -> None:
+        """Set the margin: the indentation that all lines of a long string share, the line of the
+        opening quotes, blank lines and lines inside interpolations aside."""
+        if self.is_long:
+            lines = [line for text in texts for line in _LINE_START.finditer(self.text, *text)]
+            margins = [line[1] for line in lines if not self._is_blank(line.end())]
+            self.margin = _common_start(margins)
 
     def _is_blank(self, after_spaces: int) -> bool:
         return after_spaces >= self.last or self.text[after_spaces] == "\n"
