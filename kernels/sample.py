@@ -4,7 +4,8 @@ Shapes: logits [R, V] fp32, one value of each option a row; tokens [R] int64.
 A draw is Gumbel-max: the token of the highest logit + Gumbel noise is a sample of the softmax. The
 noise of (row, token) is a hash of the row's key and the token's id, so it is the same in any batch.
 Filters keep every token at or above a threshold; tokens that tie with the last one kept stay.
-Moves:  two passes over the logits for a greedy row, about twenty for a drawn one, in cache-sized parts.
+Moves:  two passes over the logits for a greedy row, about twenty for a drawn one, in cache-sized
+parts.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 Shapes: q [T, H, D], pools [N, K, D], k and v of this step [T, K, D], y [T, H, D]; scale 1/sqrt(D).
 Types:  all one of fp16/bf16/fp32/fp64; partial results are merged by log-sum-exp in fp32 or better.
 
-The caller says who sees what as a `TreeWork`: KV extents with the rows that see all of them, runs of
-rows that see one another causally, and cache blocks that one row sees in part. Each row's partial
-results lie on different levels, and one pass over the levels merges them.
+The caller says who sees what as a `TreeWork`: KV extents with the rows that see all of them, runs
+of rows that see one another causally, and cache blocks that one row sees in part. Each row's
+partial results lie on different levels, and one pass over the levels merges them.
 Law: rows are independent, and a slot that no item shows to a row does not change it. A masked slot
 of a listed block is multiplied by zero, so `v_pool` holds finite values only.
 Moves:  each item's K and V once, however many rows see it: `bytes_moved`.
@@ -39,8 +39,8 @@ class SharedExtent:
 
 @dataclass(frozen=True, slots=True)
 class CausalRuns:
-    """Runs of rows, each seeing the rows of its run up to itself. `rows` is [R, n], short runs padded at
-    their end with any row; `is_row` [R, n] tells rows from padding."""
+    """Runs of rows, each seeing the rows of its run up to itself. `rows` is [R, n], short runs
+    padded at their end with any row; `is_row` [R, n] tells rows from padding."""
 
     rows: Tensor
     is_row: Tensor
@@ -65,7 +65,8 @@ class OwnBlocks:
 
 @dataclass(frozen=True, slots=True)
 class TreeWork:
-    """Who sees what in one step. No row has two items on one level, but for the blocks of one `OwnBlocks`."""
+    """Who sees what in one step. No row has two items on one level, but for the blocks of one
+    `OwnBlocks`."""
 
     num_levels: int
     shared: tuple[SharedExtent, ...] = ()
@@ -91,7 +92,7 @@ def tree_attention_ref(
 def tree_attention(
     q: Tensor, k_pool: Tensor, v_pool: Tensor, k: Tensor, v: Tensor, work: TreeWork
 ) -> Tensor:
-    """Attend as `work` says. `k` and `v` are this step's rows, already in the pools where they belong."""
+    """Attend as `work` says; k and v are this step's rows, already in the pools too."""
     T, H, D = q.shape
     N, K, _ = k_pool.shape
     G = H // K
@@ -131,7 +132,8 @@ def _merge(outs: Tensor, lses: Tensor) -> Tensor:
 
 
 def _attend_all(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Every query to every key. q [K, r, G, D], k and v [L, K, D]; y [K, r, G, D], lse [K, r, G]."""
+    """Every query to every key. q [K, r, G, D], k and v [L, K, D]; results [K, r, G, D]
+    and log-sum-exps [K, r, G]."""
     K, r, G, D = q.shape
     folded = q.reshape(1, K, r * G, D)
     k, v = k.transpose(0, 1)[None], v.transpose(0, 1)[None]  # [1, K, L, D]
@@ -140,7 +142,8 @@ def _attend_all(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _attend_causal(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Queries to keys at or before them. q [R, n, H, D], k and v [R, n, K, D]; y, lse [R, n, H(, D)]."""
+    """Queries to keys at or before them. q [R, n, H, D], k and v [R, n, K, D]; results
+    [R, n, H, D] and log-sum-exps [R, n, H]."""
     group = q.shape[2] // k.shape[2]
     k, v = (x.transpose(1, 2).repeat_interleave(group, dim=1) for x in (k, v))
     y, lse = _attend_heads(q.transpose(1, 2), k, v, is_causal=True)
@@ -148,7 +151,8 @@ def _attend_causal(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _attend_heads(q: Tensor, k: Tensor, v: Tensor, is_causal: bool) -> tuple[Tensor, Tensor]:
-    """Attention with its log-sum-exp. q [B, h, n, D], k and v [B, h, L, D]; y [B, h, n, D], lse [B, h, n]."""
+    """Attention with its log-sum-exp. q [B, h, n, D], k and v [B, h, L, D]; results
+    [B, h, n, D] and log-sum-exps [B, h, n]."""
     if q.device.type == "cpu":
         y, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, is_causal)
         return y, lse
@@ -167,8 +171,8 @@ def _attend_own(
 ) -> None:
     """One product a block and group of kv heads, into `out` [K, T, G, D] and `lse` [K, T, G].
 
-    A product of G queries is too small to be fast, so `m` kv heads go together: their queries form a
-    block diagonal [m*G, m*D] against the [BLOCK, m*D] that lies contiguous in the pool.
+    A product of G queries is too small to be fast, so `m` kv heads go together: their queries form
+    a block diagonal [m*G, m*D] against the [BLOCK, m*D] that lies contiguous in the pool.
     """
     T, H, D = q.shape
     K = k_pool.shape[1]

@@ -1,8 +1,8 @@
 """The trie of a score request's choices, and the log-probabilities read so far.
 
-Entry 0 stands for the prefix's last token; every other entry is one token after its parent. A token is
-scored by the logits of its parent, so an entry must be run only if it has children: the last token
-of a choice that no other goes on from is never run.
+Entry 0 stands for the prefix's last token; every other entry is one token after its parent. A token
+is scored by the logits of its parent, so an entry must be run only if it has children: the last
+token of a choice that no other goes on from is never run.
 Knows nothing of nodes or KV.
 """
 

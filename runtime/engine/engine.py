@@ -1,4 +1,5 @@
-"""The engine: a tree of token prefixes over one KV pool, and a step that serves all requests at once.
+"""The engine: a tree of token prefixes over one KV pool, and a step that serves all requests at
+once.
 
 A step runs one token of every running gen and tokens of requests that are still being prefilled
 through the model together; then it samples, reads scores, and ends what is done.
@@ -44,8 +45,8 @@ MAX_BATCH = {"cpu": 256, "cuda": 1024}
 class TreeEngine:
     """Implements `request.Engine` over `model`.
 
-    `kv_memory` is in bytes (None: a share of the free memory), `max_batch` bounds the requests that are
-    admitted together, `step_tokens` the prompt tokens of one step. `thinking` names the control
+    `kv_memory` is in bytes (None: a share of the free memory), `max_batch` bounds the requests that
+    are admitted together, `step_tokens` the prompt tokens of one step. `thinking` names the control
     tokens that a gen may be allowed to sample.
     """
 
@@ -82,7 +83,7 @@ class TreeEngine:
         self._lanes = Lanes(device, self._residency.grow)
         self._generation = Generation(self._lanes, tokenizer, thinking, device)
         self._intake = Intake(self._tree, tokenizer, config.context_len, num_slots)
-        self._scoring = Scoring(self._tree, self._intake.start)
+        self._scoring = Scoring(self._tree)
         self._forward = Forward(model, self._pool)
         self._device = device
         self._jobs: dict[Request, Job] = {}  # unanswered
@@ -115,11 +116,17 @@ class TreeEngine:
         if isinstance(job, RequestError):
             self._ready.append(job)
             return
+        if isinstance(job, GenJob) and not job.growth:
+            self._ready.append(GenResult(job.gen, job.handle, "", "", (), 0, "length"))
+            return
         if isinstance(job, ScoreJob):
-            job.inner = self._scoring.start_job(job)
+            job.inner = self._scoring.start_job(job, self._intake.start())
             if job.inner is not None:
                 job.inner.outer = job
                 self._enqueue(job.inner)
+            if job.choices.is_complete:  # empty choices only
+                self._ready.append(self._scoring.result(job))
+                return
         self._enqueue(job)
 
     def cancel(self, request: Request) -> None:
@@ -200,7 +207,8 @@ class TreeEngine:
         return [result for job in done for result in self._finish_score(job)]
 
     def _finish_score(self, job: ScoreJob) -> list[Result]:
-        """`job` has all its values; an inner job may complete its outer one, and the other way round."""
+        """`job` has all its values; an inner job may complete its outer one, and the other way
+        round."""
         self._prefilling.remove(job)
         del self._jobs[job.request]
         self._residency.release(job)

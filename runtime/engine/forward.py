@@ -50,12 +50,12 @@ def plan_attention(rows: StepRows, device: torch.device) -> TreeWork:
     pieces = work.Pieces()
     chains = work.segment_chains(rows.segments)
     shared, depth = work.shared_items(chains, pieces, device)
-    columns = pieces.arrays()
+    columns = pieces.columns()
     if rows.lanes.jobs:
         decode_shared, decode_depth = rows.lanes.shared()
         shared, depth = [*decode_shared, *shared], max(decode_depth, depth)
-        columns = tuple(map(np.concatenate, zip(rows.lanes.pieces(), columns, strict=True)))
-    own = work.own_blocks(*columns, num_rows, level, device)
+        columns = np.concatenate([rows.lanes.pieces(), columns], axis=1)
+    own = work.own_blocks(columns, num_rows, level, device)
     level += len(own)
     shared = [replace(item, level=level + item.level) for item in shared]
     return TreeWork(level + depth, tuple(shared), tuple(causal), tuple(own))

@@ -1,6 +1,7 @@
 """The running gens from logits on: sample, look for stops, and say which gens are over and how.
 
-Law: a step costs a few operations on whole batches; only rows that may be over are looked at one by one.
+Law: a step costs a few operations on whole batches; only rows that may be over are looked at one by
+one.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class Generation:
         self._logprobs: dict[GenJob, list[TokenLogprob]] = {}
 
     def advance(self, logits: Tensor) -> list[Finished]:
-        """Sample a token for each running gen from its row of `logits` [R, V], which are overwritten.
-        Gens that are over leave the batch."""
+        """Sample a token for each running gen from its row of `logits` [R, V], which are
+        overwritten. Gens that are over leave the batch."""
         lanes = self._lanes
         if self._jobs is not lanes.jobs:
             self._prepare()

@@ -9,21 +9,26 @@ from sglc.runtime.model.spec import Tokenizer
 
 
 class Intake:
-    """`start` is the prefix of a context with nothing in it: BOS, else EOS, else none."""
+    """Knows what can be served: contexts of `context_len` tokens, memory for `num_slots`."""
 
     def __init__(self, tree: Tree, tokenizer: Tokenizer, context_len: int, num_slots: int) -> None:
         self._tree = tree
         self._context_len = context_len
         self._num_slots = num_slots
         eos = min(tokenizer.eos_ids, default=None)
-        token = tokenizer.bos_id if tokenizer.bos_id is not None else eos
-        self.start = None if token is None else tree.extend(tree.root, [token])
+        self._start_token = tokenizer.bos_id if tokenizer.bos_id is not None else eos
+
+    def start(self) -> Handle | None:
+        """The prefix of a context with nothing in it: BOS, else EOS, else none."""
+        if self._start_token is None:
+            return None
+        return self._tree.extend(self._tree.root, [self._start_token])
 
     def job(self, request: Request) -> Job | RequestError:
         assert isinstance(request.prefix, Handle)
-        handle = request.prefix if request.prefix.num_tokens else self.start
+        handle = request.prefix if request.prefix.num_tokens else self.start()
         is_unconditional = isinstance(request, ScoreRequest) and request.unconditional
-        if handle is None or (is_unconditional and self.start is None):
+        if handle is None or (is_unconditional and self.start() is None):
             message = "the model has neither a BOS nor an EOS token to start an empty context with"
             return RequestError(request, "no_start_token", message)
         if isinstance(request, GenRequest):

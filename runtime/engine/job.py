@@ -8,8 +8,8 @@ from sglc.runtime.engine.tree import Handle, Node
 
 
 class Job:
-    """`handle` is the prefix that is run (never empty). `growth` is how many slots it may fill beyond
-    the nodes that it names."""
+    """`handle` is the prefix that is run (never empty). `growth` is how many slots it may fill
+    beyond the nodes that it names."""
 
     growth = 0
 
@@ -29,8 +29,8 @@ class Job:
 
 
 class GenJob(Job):
-    """`tail` is the node of the generated tokens, while the job is admitted; `lane` its place in the
-    running batch, once the first token is sampled."""
+    """`tail` is the node of the generated tokens, while the job is admitted; `lane` its place in
+    the running batch, once the first token is sampled."""
 
     def __init__(self, request: GenRequest, handle: Handle) -> None:
         super().__init__(request, handle)
@@ -41,9 +41,9 @@ class GenJob(Job):
 
 
 class ScoreJob(Job):
-    """`ends` are the prefix extended by each choice. `unconditional` are the known values of choices
-    after the start token alone; the job that finds the others has this one as its `outer`, and is
-    this one's `inner` until it is done."""
+    """`ends` are the prefix extended by each choice. `unconditional` are the known values of
+    choices after the start token alone; the job that finds the others has this one as its `outer`,
+    and is this one's `inner` until it is done."""
 
     def __init__(self, request: ScoreRequest, handle: Handle, ends: list[Handle]) -> None:
         super().__init__(request, handle)

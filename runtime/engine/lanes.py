@@ -1,8 +1,8 @@
 """The running gens: one lane each, in arrays that a step reads and advances without a loop.
 
-What is known without the model (positions, slots, counts) is kept on the host, tokens where the model is.
-A lane's tail grows by cache blocks; only lanes that fill a block, and lanes that come or go,
-are touched one by one.
+What is known without the model (positions, slots, counts) is kept on the host, tokens where the
+model is. A lane's tail grows by cache blocks; only lanes that fill a block, and lanes that come or
+go, are touched one by one.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Lanes:
         self._set_jobs([job for job in self.jobs if job.lane not in gone])
 
     def feed(self) -> tuple[Tensor, Indices, Indices]:
-        """The last tokens, their positions and the slots for their KV, one a row; takes the slots."""
+        """The last tokens, their positions and the slots for their KV, one a row; takes the
+        slots."""
         lanes = self.active
         for row in np.flatnonzero(self._slots[lanes] == self._slot_ends[lanes]).tolist():
             self._next_extent(row)
@@ -106,16 +107,12 @@ class Lanes:
             self._plan_shared()
         return self._shared, self._num_shared_levels
 
-    def pieces(self) -> tuple[Indices, Indices, Indices]:
-        """Row, first slot and number of slots of what single rows see, tails included; call after
-        `feed` and `shared`."""
-        rows, slots, counts = self._pieces.arrays()
+    def pieces(self) -> Indices:
+        """What single rows see, tails included, as `work.Pieces.columns` gives it; call after `feed`
+        and `shared`."""
         starts = self._view_starts[self.active]
-        return (
-            np.concatenate([rows, np.arange(len(starts))]),
-            np.concatenate([slots, starts]),
-            np.concatenate([counts, self._slots[self.active] - starts]),
-        )
+        growing = np.stack([np.arange(len(starts)), starts, self._slots[self.active] - starts])
+        return np.concatenate([self._pieces.columns(), growing], axis=1)
 
     def _set_jobs(self, jobs: list[GenJob]) -> None:
         self.jobs = jobs

@@ -1,8 +1,8 @@
 """KV memory: which slots are free, and the tensors behind them.
 
-A slot holds one token's K and V in every layer. Extents are handed out lowest address first, so that
-what is alive lies close together and a small run touches little memory; when no free range is long
-enough a request is cut into several extents, so fragmentation never fails a call.
+A slot holds one token's K and V in every layer. Extents are handed out lowest address first, so
+that what is alive lies close together and a small run touches little memory; when no free range is
+long enough a request is cut into several extents, so fragmentation never fails a call.
 Law: no two live extents overlap, and `num_used` is their sum. Knows nothing of tokens or requests.
 """
 
@@ -83,7 +83,8 @@ class SlotAllocator:
                 self._ends.insert(index, end)
 
     def _find(self, count: int) -> tuple[int | None, int]:
-        """The lowest range with room for `count` slots from a block's start, else the lowest at all."""
+        """The lowest range with room for `count` slots from a block's start, else the lowest at
+        all."""
         anywhere: int | None = None
         for index, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):
             if end - start < count:
@@ -112,8 +113,9 @@ class SlotAllocator:
 
 
 class KVPool:
-    """K and V of every layer, [N, K, D] each. Slot `scratch` is nobody's: rows that must not be kept go
-    there. Values in the V pool are always finite (`kernels/tree_attention.py` relies on it)."""
+    """K and V of every layer, [N, K, D] each. Slot `scratch` is nobody's: rows that must not be
+    kept go there. Values in the V pool are always finite (`kernels/tree_attention.py` relies on
+    it)."""
 
     def __init__(
         self,

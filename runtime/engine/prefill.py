@@ -1,8 +1,8 @@
 """What a step computes for requests that are not running yet: segments of nodes, and whose logits.
 
 A segment is a run of tokens of one node. Segments of one step may depend on each other: a child's
-tokens go through the model together with its parent's. A token whose KV is there already is run again
-only for its logits, and then its KV is not written.
+tokens go through the model together with its parent's. A token whose KV is there already is run
+again only for its logits, and then its KV is not written.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Prefill:
 
 
 class PrefillPlanner:
-    """Fills one step with at most `budget` tokens (and a few repeated ones) for jobs in their order."""
+    """Fills one step with at most `budget` tokens (and a few repeated ones) for jobs in their
+    order."""
 
     def __init__(self, budget: int) -> None:
         self._left = budget

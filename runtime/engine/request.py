@@ -14,7 +14,8 @@ from typing import Protocol
 
 
 class Prefix(Protocol):
-    """A handle on a sequence of settled tokens. Dropping the last reference frees what only it held."""
+    """A handle on a sequence of settled tokens. Dropping the last reference frees what only it
+    held."""
 
     @property
     def num_tokens(self) -> int: ...
@@ -56,9 +57,9 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GenRequest:
-    """Generate after `prefix`. `seed` is 64 bits and alone decides the draws. `order` sorts requests:
-    lower runs first where memory forces a choice (row, then program order). `name` is the author's name for
-    the value, for `sglc.testing`; a real engine has no use for it."""
+    """Generate after `prefix`. `seed` is 64 bits and alone decides the draws. `order` sorts
+    requests: lower runs first where memory forces a choice (row, then program order). `name` is the
+    author's name for the value, for `sglc.testing`; a real engine has no use for it."""
 
     prefix: Prefix
     sampling: Sampling
@@ -79,9 +80,9 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GenResult:
-    """`prefix` ends after the kept tokens (rule 3 of the language: those that end at or before the stop, back
-    to a character boundary); `rest` is the text between them and the stop, which starts the next
-    stretch. `text` is all of the bound text: the kept tokens' text + rest.
+    """`prefix` ends after the kept tokens (rule 3 of the language: those that end at or before the
+    stop, back to a character boundary); `rest` is the text between them and the stop, which starts
+    the next stretch. `text` is all of the bound text: the kept tokens' text + rest.
 
     finish_reason: "stop" (EOS, a stop text, regex or token id) or "length".
     """
@@ -138,10 +139,10 @@ Result = GenResult | ScoreResult | RequestError
 
 @dataclass(slots=True)
 class EngineStats:
-    """Counts since the start. Prompt tokens are the lengths of all prefixes asked for; prefilled are
-    those that went through the model other than by decoding; recomputed are those of the
-    prefilled that had been computed before and were evicted; scored those run only to score choices;
-    repeated those run again, with their KV in memory, only for their logits."""
+    """Counts since the start. Prompt tokens are the lengths of all prefixes asked for; prefilled
+    are those that went through the model other than by decoding; recomputed are those of the
+    prefilled that had been computed before and were evicted; scored those run only to score
+    choices; repeated those run again, with their KV in memory, only for their logits."""
 
     prompt_tokens: int = 0
     prefilled_tokens: int = 0
@@ -167,8 +168,8 @@ class Engine(Protocol):
         ...
 
     def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
-        """`prefix` + `tokens`. Shares the longest run of tokens that a live prefix already has there.
-        Plans only: no computation."""
+        """`prefix` + `tokens`. Shares the longest run of tokens that a live prefix already has
+        there. Plans only: no computation."""
         ...
 
     def submit(self, request: Request) -> None: ...

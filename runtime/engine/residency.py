@@ -1,9 +1,9 @@
 """Which KV is in memory: requests are admitted with all they can need, the rest may be evicted.
 
 An admitted request's nodes are locked and its growth is promised, so it never runs out of memory
-and none waits for another: no deadlock. What is not locked stays as long as there is room; then the node
-of the farthest next use goes first (Belady), as the order of the waiting requests tells it. It is
-computed again from its tokens when a request needs it.
+and none waits for another: no deadlock. What is not locked stays as long as there is room; then the
+node of the farthest next use goes first (Belady), as the order of the waiting requests tells it. It
+is computed again from its tokens when a request needs it.
 Law: slots of locked nodes + promised growth <= all slots.
 """
 
@@ -47,7 +47,8 @@ class Residency:
         tail.tokens = array("i", tokens)
         tail.num_computed = tail.num_seen = num_computed
         if len(tokens) > sum(count for _, count in tail.extents):
-            # the last token was not run and has no slot yet; a node is in memory whole or not at all
+            # the last token was not run and has no slot yet; a node is in memory whole or not at
+            # all
             tail.extents += self.grow(1)
         kept = cut(tail.extents, len(tokens))
         self._slots.free(tail.extents)
@@ -118,8 +119,8 @@ class Residency:
 
 
 def _next_use(node: Node, here: dict[Node, int]) -> tuple[bool, int, tuple[int, ...], int]:
-    """Sorts nodes by when they are needed next: whether ever, how far up the depth-first walk has to
-    go for it, the order of the first request, and then children after their parents."""
+    """Sorts nodes by when they are needed next: whether ever, how far up the depth-first walk has
+    to go for it, the order of the first request, and then children after their parents."""
     first = first_waiting(node)
     ancestor: Node | None = node
     while ancestor is not None and ancestor not in here:

@@ -1,8 +1,8 @@
 """From a step's logits to one token a running gen, every row at once.
 
 A row's options are read when it starts or its batch changes; what no row asks for costs nothing.
-Order: log-probabilities are taken from the model's own distribution; then penalties (generated tokens
-only), bias, masks; then temperature, top-k, top-p, min-p and the draw.
+Order: log-probabilities are taken from the model's own distribution; then penalties (generated
+tokens only), bias, masks; then temperature, top-k, top-p, min-p and the draw.
 Law: a row's token depends on its logits, options, seed and place in its gen, on nothing else.
 """
 
@@ -102,8 +102,8 @@ class Sampler:
     def draw(
         self, logits: Tensor, counts: Indices, sampled: Tensor, lanes: Tensor
     ) -> tuple[Tensor, Logprobs | None]:
-        """A token a row [R]. `logits` [R, V] are overwritten; row r has `counts[r]` tokens sampled, the
-        first of `sampled[lanes[r]]`."""
+        """A token a row [R]. `logits` [R, V] are overwritten; row r has `counts[r]` tokens sampled,
+        the first of `sampled[lanes[r]]`."""
         raw = logits[self._reported] if len(self._reported) else None
         if len(self._penalised):
             self._penalise(logits, counts, sampled, lanes)
@@ -112,10 +112,7 @@ class Sampler:
             index = torch.tensor([rows, ids]).to(self._device)
             logits.index_put_((index[0], index[1]), self._floats(list(biases)), accumulate=True)
         self._mask(logits, counts)
-        if self._all_greedy:
-            tokens = logits.argmax(-1)
-        else:
-            tokens = self._draw(logits, counts)
+        tokens = logits.argmax(-1) if self._all_greedy else self._draw(logits, counts)
         return tokens, None if raw is None else self._report(raw, tokens)
 
     def _draw(self, logits: Tensor, counts: Indices) -> Tensor:

@@ -1,7 +1,7 @@
 """Score requests from logits on: log-probabilities of choices, and the unconditional ones.
 
-Unconditional values depend on the choice alone; those of recent choices are kept, so a `select` that is run
-for every row scores its choices after the start token once.
+Unconditional values depend on the choice alone; those of recent choices are kept, so a `select`
+that is run for every row scores its choices after the start token once.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ MAX_KEPT = 100_000  # choices whose unconditional values are kept
 
 
 class Scoring:
-    def __init__(self, tree: Tree, start: Handle | None) -> None:
+    def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._start = start
-        self._unconditional: dict[Choice, tuple[float, ...]] = {}
+        self._unconditional: dict[Choice, tuple[float, ...]] = {(): ()}
 
-    def start_job(self, job: ScoreJob) -> ScoreJob | None:
-        """The job that scores what is not known yet of `job`'s choices after the start token."""
+    def start_job(self, job: ScoreJob, start: Handle | None) -> ScoreJob | None:
+        """The job that scores what is not known yet of `job`'s choices after `start`."""
         if not job.score.unconditional:
             return None
         known = self._unconditional
@@ -35,10 +34,10 @@ class Scoring:
         choices = tuple(dict.fromkeys(c for c in job.score.choices if c not in known))
         if not choices:
             return None
-        assert self._start is not None
-        ends = [self._tree.extend(self._start.node, choice) for choice in choices]
-        request = ScoreRequest(self._start, choices, order=job.order)
-        inner = ScoreJob(request, self._start, ends)
+        assert start is not None
+        ends = [self._tree.extend(start.node, choice) for choice in choices]
+        request = ScoreRequest(start, choices, order=job.order)
+        inner = ScoreJob(request, start, ends)
         inner.outer = job
         return inner
 
@@ -59,7 +58,7 @@ class Scoring:
         """`inner` is complete: its values are known from now on, and `inner.outer` gets them."""
         values = dict(zip(inner.score.choices, inner.choices.result(), strict=True))
         if len(self._unconditional) + len(values) > MAX_KEPT:
-            self._unconditional.clear()
+            self._unconditional = {(): ()}
         self._unconditional.update(values)
         assert inner.outer is not None
         inner.outer.unconditional.update(values)

@@ -37,8 +37,8 @@ class StepRows:
 
 
 def lay_out(lanes: Lanes, prefill: Prefill, scratch: int, device: torch.device) -> StepRows:
-    """Number the rows and look up their tokens, positions and slots. Tokens that are run again write
-    their KV to slot `scratch`."""
+    """Number the rows and look up their tokens, positions and slots. Tokens that are run again
+    write their KV to slot `scratch`."""
     if lanes.jobs:
         last_tokens, last_positions, last_slots = lanes.feed()
     else:

@@ -1,8 +1,8 @@
 """Where a gen ends: which tokens can end it, and what of its tokens and text is kept.
 
-Rule 3 of the language: the text ends before the stop; the kept tokens are those that end at or before
-it, back to a character boundary; the text between them and the stop is the rest. A character cut short
-by the end is no text.
+Rule 3 of the language: the text ends before the stop; the kept tokens are those that end at or
+before it, back to a character boundary; the text between them and the stop is the rest. A character
+cut short by the end is no text.
 Law: matching is on bytes, so it does not depend on how characters are cut into tokens.
 """
 
@@ -34,7 +34,8 @@ class Kept:
 
 
 class StopTables:
-    """For each way to stop, what every token of the vocabulary does: one look-up a sampled token."""
+    """For each way to stop, what every token of the vocabulary does: one look-up a sampled
+    token."""
 
     MAX_CACHED = 256
 
@@ -115,9 +116,11 @@ def find_stop(pieces: Sequence[bytes], sampling: Sampling) -> int | None:
 
 
 def keep(pieces: Sequence[bytes], stop_at: int | None) -> Kept:
-    """What is kept of tokens with these bytes when the text ends at byte `stop_at` (None: at the end)."""
+    """What is kept of tokens with these bytes when the text ends at byte `stop_at` (None: at the
+    end)."""
     data = b"".join(pieces)[:stop_at]
-    data = data[: len(data) - _num_pending(data)]
+    while pending := _num_pending(data):
+        data = data[:-pending]
     ends = [0, *accumulate(map(len, pieces))]
     count = len(pieces)
     while ends[count] > len(data) or _num_pending(data[: ends[count]]):

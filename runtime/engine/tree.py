@@ -2,8 +2,8 @@
 
 A node is an extent of tokens below its parent: a run that always comes together, with the slots of
 its KV where that is in memory. Text shares nodes by its tokens; generated tokens form nodes of
-their own, reached only through the prefix that a gen returned. A node lives while a handle ends at it or a
-node hangs below it, and its KV is freed the moment it dies.
+their own, reached only through the prefix that a gen returned. A node lives while a handle ends at
+it or a node hangs below it, and its KV is freed the moment it dies.
 Knows nothing of when or how KV is computed.
 """
 

@@ -1,8 +1,9 @@
 """The waiting requests, taken depth-first over the tree of tokens.
 
 Each node has a heap of the requests that wait at or below it. The next request is the one of lowest
-order below the nearest ancestor (of the last one taken) that still has any: so what shares the most with
-what was just computed comes next, each shared edge is computed once and is free again after its last use.
+order below the nearest ancestor (of the last one taken) that still has any: what shares the most
+with what was just computed comes next, so that each shared edge is computed once and is free again
+after its last use.
 Law: with nothing shared, requests come in the order they were given.
 """
 

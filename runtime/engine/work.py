@@ -49,19 +49,18 @@ class Pieces:
 
     def __init__(self) -> None:
         self.extents: dict[int, list[Extent]] = {}  # by row
-        self._arrays: tuple[Indices, Indices, Indices] | None = None
+        self._columns: Indices | None = None
 
     def add(self, row: int, extent: Extent) -> None:
         join(self.extents.setdefault(row, []), extent)
-        self._arrays = None
+        self._columns = None
 
-    def arrays(self) -> tuple[Indices, Indices, Indices]:
-        """Row, first slot and number of slots of each piece."""
-        if self._arrays is None:
+    def columns(self) -> Indices:
+        """Rows, first slots and numbers of slots of all pieces, [3, pieces]."""
+        if self._columns is None:
             flat = [(row, *extent) for row, extents in self.extents.items() for extent in extents]
-            rows, slots, counts = np.array(flat, dtype=np.int64).reshape(-1, 3).T
-            self._arrays = rows, slots, counts
-        return self._arrays
+            self._columns = np.array(flat, dtype=np.int64).reshape(-1, 3).T
+        return self._columns
 
 
 def chains_above(rows_at: dict[Node, list[int]]) -> tuple[list[Chain], dict[Node, Chain]]:
@@ -159,15 +158,15 @@ def causal_runs(segments: Sequence[Segment], level: int, device: torch.device) -
 
 
 def own_blocks(
-    rows: Indices,
-    slots: Indices,
-    counts: Indices,
+    pieces: Indices,
     num_rows: int,
     level: int,
     device: torch.device,
 ) -> list[OwnBlocks]:
-    """Pieces cut at block boundaries: blocks of one row as a view of the range they lie in, if they fill
-    it well; blocks that more rows see (and all of them, if not) gathered, on the next level."""
+    """Pieces (columns of `Pieces`) cut at block boundaries: blocks of one row as a view of the range they lie in, if they
+    fill it well; blocks that more rows see (and all of them, if not) gathered, on the next
+    level."""
+    rows, slots, counts = pieces
     if not len(rows):
         return []
     first = slots // BLOCK
