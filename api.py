@@ -44,7 +44,7 @@ class RowError(Exception):
         self.where = where
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """What came of one row. `index` counts from 0 in the rows given; `error` is None when the row
     is done. `trace` is there when it was asked for."""
@@ -61,6 +61,10 @@ class Result:
         if self.error is not None:
             raise self.error
         return self._output
+
+    def __repr__(self) -> str:
+        what = repr(self._output) if self.error is None else f"failed: {self.error}"
+        return f"<sglc result {self.index}: {what}>"
 
 
 class Program:
