@@ -186,7 +186,9 @@ def _unexpected(source: SourceText, failure: UnexpectedToken) -> Diagnostic:
     else:
         message = f"unexpected `{_short(found)}`"
     help = BETWEEN.get(found) or BETWEEN.get(_word_before(source, start))
-    return source.error("E0101", message, start, end, _expected(failure), help=help)
+    if help:
+        return source.error("E0112", message, start, end, help=help)
+    return source.error("E0101", message, start, end, _expected(failure))
 
 
 def _expected(failure: UnexpectedToken) -> str:

@@ -7,8 +7,10 @@ the chunk is read again. Every overwriting keeps the length of the text, so offs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import takewhile
 
 from lark.exceptions import UnexpectedInput, UnexpectedToken
 
@@ -55,7 +57,10 @@ def _read(
     if lines[0].indent:
         diagnostics.append(unexpected_indent(source, lines[0].start))
         return
-    while len(diagnostics) <= MAX_RENDERED and not _is_hopeless(source, lines):
+    for index, line in enumerate(lines):
+        if line.is_broken:
+            _break(source, lines, index)
+    while len(diagnostics) <= MAX_RENDERED:
         text = _overwritten(source, lines)
         rule: Rule = "file" if is_first else "chunk"
         try:
@@ -69,7 +74,7 @@ def _read(
                 diagnostics.append(found)
             if lines[blamed].is_broken:
                 return
-            lines[blamed] = replace(lines[blamed], is_broken=True)
+            _break(source, lines, blamed)
         else:
             build(source, tree, diagnostics)
             return
@@ -83,9 +88,14 @@ def _is_echo(found: Diagnostic, after: list[LogicalLine], before: list[Diagnosti
     return found.code == NO_BLOCK and bool(after) and after[0].is_broken
 
 
-def _is_hopeless(source: SourceText, lines: list[LogicalLine]) -> bool:
-    """Fields make no sense as statements, so nothing is left of a `type` without its header."""
-    return lines[0].is_broken and source.text.startswith("type", lines[0].start)
+def _break(source: SourceText, lines: list[LogicalLine], index: int) -> None:
+    """Give up a line; with the header of a `type` its fields too, which are no statements."""
+    header = lines[index]
+    lines[index] = replace(header, is_broken=True)
+    if re.match(r"type\b", source.text[header.start : header.start + 5]):
+        below = takewhile(lambda i: lines[i].indent > header.indent, range(index + 1, len(lines)))
+        for i in below:
+            lines[i] = replace(lines[i], is_broken=True)
 
 
 def _overwritten(source: SourceText, lines: list[LogicalLine]) -> str:
