@@ -7,7 +7,7 @@ task of its own.
 from __future__ import annotations
 
 from sglc.compiler import syntax
-from sglc.compiler.lower.frame import CONTEXT, Frame
+from sglc.compiler.lower.frame import Frame
 from sglc.ir import ops
 from sglc.ir.types import NULL, Type
 
@@ -27,20 +27,35 @@ def lower_call(frame: Frame, call: syntax.Call, name: str) -> ops.Value:
 
 
 def lower_run(frame: Frame, node: syntax.Run, name: str) -> ops.Value:
-    """The promised value of a fragment that runs in a context of its own."""
-    callee = frame.checked.callees[node.call]
-    assert isinstance(callee, syntax.Fragment)
-    args = _arguments(frame, node.call, callee.params)
-    body = frame if frame.runs_here else frame.child()
-    outer, start = frame.names[CONTEXT], body.new_context(None)
-    body.emit(ops.Start(start, node.span))
-    value = _call_fragment(body, node.call, callee, start, args, name)
-    if frame.runs_here:
-        frame.context = outer
-        return value
+    """The promised value of a fragment that runs in a task and a context of its own."""
+    args = _run_arguments(frame, node)
+    body = frame.child()
+    value = _start(body, node, args)
     result = frame.value(value.type, name)
     frame.emit(ops.Run(result, body.region(ops.Yield((value,))), node.span))
     return result
+
+
+def run_here(frame: Frame, node: syntax.Run) -> ops.Value:
+    """The value of a fragment that runs in a context of its own, in the task that stands here."""
+    return _start(frame, node, _run_arguments(frame, node))
+
+
+def _run_arguments(frame: Frame, node: syntax.Run) -> tuple[ops.Value, ...]:
+    callee = frame.checked.callees[node.call]
+    assert isinstance(callee, syntax.Fragment)
+    return _arguments(frame, node.call, callee.params)
+
+
+def _start(frame: Frame, node: syntax.Run, args: tuple[ops.Value, ...]) -> ops.Value:
+    """Call the fragment on an empty context; the current one stays as it is."""
+    callee = frame.checked.callees[node.call]
+    assert isinstance(callee, syntax.Fragment)
+    outer, start = frame.context, frame.new_context(None)
+    frame.emit(ops.Start(start, node.span))
+    value = _call_fragment(frame, node.call, callee, start, args)
+    frame.context = outer
+    return value
 
 
 def _call_fragment(
@@ -49,7 +64,7 @@ def _call_fragment(
     fragment: syntax.Fragment,
     source: ops.Value,
     args: tuple[ops.Value, ...],
-    name: str,
+    name: str = "",
 ) -> ops.Value:
     """Emit the call on `source`, which makes its result the current context."""
     assert isinstance(source.type, ops.ContextType)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from sglc.compiler import syntax
 from sglc.compiler.checked import CheckedProgram
-from sglc.compiler.lower.facts import appends, has_effect, only_runs
+from sglc.compiler.lower.calls import run_here
+from sglc.compiler.lower.facts import has_effect, only_runs
 from sglc.compiler.lower.frame import Frame, branch
 from sglc.compiler.lower.unpack import as_list, item_type, unpack
 from sglc.ir import ops
@@ -28,7 +29,7 @@ def lower_comprehension(frame: Frame, node: syntax.Comprehension, name: str) -> 
     checked, type = frame.checked, frame.checked.types[node]
     elements = (node.element,) if node.key is None else (node.key, node.element)
     in_clauses = any(has_effect(p, checked) for c in node.clauses for p in (c.items, *c.tests))
-    if frame.runs_here or in_clauses or not all(only_runs(e, checked) for e in elements):
+    if in_clauses or not all(only_runs(e, checked) for e in elements):
         listed = _in_order(frame, node, elements)
         return listed if node.key is None else _by_key(frame, listed, node, type)
     task = frame.child()
@@ -73,10 +74,13 @@ def _parallel(
         each = names[0] if len(names) == 1 else syntax.ListLiteral(node.span, names)
         items = frame.expr(syntax.Comprehension(node.span, None, each, node.clauses))
     item, index = frame.value(item_type(items.type)), frame.value(INT)
-    is_a_run = len(elements) == 1 and isinstance(elements[0], syntax.Run)
-    inner = frame.child(round=index, runs_here=is_a_run)
+    inner = frame.child(round=index)
     inner.names.update(unpack(inner, targets, item, node.span))
-    value = _element(inner, node, elements)
+    # a branch that is there for one run needs no task inside
+    if node.key is None and isinstance(node.element, syntax.Run):
+        value = run_here(inner, node.element)
+    else:
+        value = _element(inner, node, elements)
     group = frame.value(GroupType((("value", JSON),)))
     body = inner.region(ops.Yield((value,)), (item, index))
     frame.emit(ops.Fork(group, None, None, items, ("value",), body, node.span))
@@ -90,56 +94,37 @@ def _parallel(
 def _in_order(
     frame: Frame, node: syntax.Comprehension, elements: tuple[syntax.Expr, ...]
 ) -> ops.Value:
-    """The list of elements, by loops that carry it (and the context, where they append)."""
-    made = frame.let(host.ListOf(()), (), ListType(JSON), node.span)
-    return _Loops(node, elements, appends(node, frame.checked)).clause(frame, 0, made)
+    """The list of elements, by loops that carry it."""
 
-
-class _Loops:
-    """The clauses of one comprehension as nested loops."""
-
-    def __init__(
-        self, node: syntax.Comprehension, elements: tuple[syntax.Expr, ...], appends: bool
-    ) -> None:
-        self.node = node
-        self.elements = elements
-        self.appends = appends
-
-    def clause(self, frame: Frame, place: int, made: ops.Value) -> ops.Value:
+    def clause(frame: Frame, place: int, made: ops.Value) -> ops.Value:
         """`made` and what the clauses from `place` on add to it."""
-        if place == len(self.node.clauses):
-            element = _element(frame, self.node, self.elements)
+        if place == len(node.clauses):
+            element = _element(frame, node, elements)
             longer = host.Binary("+", host.Operand(0), host.ListOf((host.Operand(1),)))
-            return frame.let(longer, (made, element), ListType(JSON), self.node.span)
-        clause = self.node.clauses[place]
-        items = as_list(frame, frame.expr(clause.items), clause.span)
+            return frame.let(longer, (made, element), ListType(JSON), node.span)
+        each = node.clauses[place]
+        items = as_list(frame, frame.expr(each.items), each.span)
         item, round = frame.value(item_type(items.type)), frame.value(INT)
+        carried, result = frame.value(ListType(JSON)), frame.value(ListType(JSON))
         body = frame.child(round=round)
-        carried = [frame.value(made.type)]
-        if self.appends:
-            body.context = body.new_context(frame.role)
-            carried.append(body.context)
-        body.names.update(unpack(body, clause.targets, item, clause.span))
-        longer_list = self.test(body, place, 0, carried[0])
-        ends = (longer_list, *((body.context,) if self.appends else ()))
-        results = tuple(frame.value(value.type) for value in carried)
-        inits = (made, *((frame.context,) if self.appends else ()))
-        region = body.region(ops.Continue(ends), (item, round, *carried))
-        frame.emit(ops.For(results, items, inits, region, clause.span))
-        if self.appends:
-            frame.context = results[1]
-        return results[0]
+        body.names.update(unpack(body, each.targets, item, each.span))
+        end = ops.Continue((test(body, place, 0, carried),))
+        region = body.region(end, (item, round, carried))
+        frame.emit(ops.For((result,), items, (made,), region, each.span))
+        return result
 
-    def test(self, frame: Frame, place: int, number: int, made: ops.Value) -> ops.Value:
+    def test(frame: Frame, place: int, number: int, made: ops.Value) -> ops.Value:
         """The clause's tests from `number` on, then the next clause."""
-        tests = self.node.clauses[place].tests
+        tests = node.clauses[place].tests
         if number == len(tests):
-            return self.clause(frame, place + 1, made)
+            return clause(frame, place + 1, made)
         return branch(
             frame,
             frame.expr(tests[number]),
-            lambda arm: self.test(arm, place, number + 1, made),
+            lambda arm: test(arm, place, number + 1, made),
             lambda _: made,
-            JSON,
+            ListType(JSON),
             tests[number].span,
         )
+
+    return clause(frame, 0, frame.let(host.ListOf(()), (), ListType(JSON), node.span))

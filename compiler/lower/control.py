@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sglc.compiler import syntax
 from sglc.compiler.lower.appending import metas_of
-from sglc.compiler.lower.facts import appends, binders, has_effect
+from sglc.compiler.lower.facts import appends, binders
 from sglc.compiler.lower.frame import CONTEXT, Frame, Loop, merge
 from sglc.compiler.lower.unpack import as_list, item_type, unpack
 from sglc.ir import ops
@@ -75,7 +75,7 @@ def _enter(frame: Frame, carried: tuple[str, ...], round: ops.Value) -> Frame:
     body = frame.child(round=round, loop=Loop(carried, frame.role))
     for name in carried:
         outer = frame.names[name]
-        body.names[name] = frame.value(outer.type, outer.name)
+        body.names[name] = frame.value(outer.type, name)
     return body
 
 
@@ -83,7 +83,7 @@ def _leave(frame: Frame, carried: tuple[str, ...]) -> tuple[ops.Value, ...]:
     """The loop's results: the carried names' values after it."""
     for name in carried:
         outer = frame.names[name]
-        frame.names[name] = frame.value(outer.type, outer.name)
+        frame.names[name] = frame.value(outer.type, name)
     return tuple(frame.names[name] for name in carried)
 
 
@@ -115,14 +115,7 @@ def lower_while(frame: Frame, node: syntax.While) -> None:
     test_round = frame.value(INT)
     tester = _enter(frame, carried, test_round)
     test_args = (test_round, *(tester.names[n] for n in carried))
-    if has_effect(node.test, frame.checked):
-        # a test region yields no context, so the body tests
-        test_condition = tester.constant(True, node.test.span)
-        condition = body.expr(node.test)
-        stops = ops.Region((), (), ops.Break(tuple(body.names[n] for n in carried)))
-        body.emit(ops.If((), condition, ops.Region((), (), ops.Yield()), stops, node.test.span))
-    else:
-        test_condition = tester.expr(node.test)
+    test_condition = tester.expr(node.test)
     test = tester.region(ops.Yield((test_condition,)), test_args)
     end = body.block(node.body) or ops.Continue(tuple(body.names[n] for n in carried))
     region = body.region(end, args)

@@ -73,9 +73,7 @@ class Loop:
 class Frame:
     """`rounds` are the loop rounds and fork indices around, the tail of every path.
 
-    `runs_here` makes every `run` part of the task that it stands in: inside a `try`, whose handler
-    would not see another task fail, and where the task is there for the run alone. `thinking` names
-    the `reasoning` block around.
+    `thinking` names the `reasoning` block around.
     """
 
     scope: Scope
@@ -84,7 +82,6 @@ class Frame:
     rounds: ops.Path = ()
     defaults: Mapping[str, ops.Value] = field(default_factory=dict)
     loop: Loop | None = None
-    runs_here: bool = False
     thinking: str | None = None
 
     @property
@@ -115,7 +112,6 @@ class Frame:
         *,
         round: ops.Value | None = None,
         loop: Loop | None = None,
-        runs_here: bool = False,
     ) -> Frame:
         """A frame for a region; `round` is the round or index that the region's paths add."""
         return replace(
@@ -124,7 +120,6 @@ class Frame:
             code=[],
             rounds=self.rounds if round is None else (*self.rounds, round),
             loop=loop or self.loop,
-            runs_here=runs_here or self.runs_here,
         )
 
     def expr(self, expr: syntax.Expr, name: str = "") -> ops.Value:
@@ -215,15 +210,11 @@ def branch(
     span: Span,
     name: str = "",
 ) -> ops.Value:
-    """Emit an `If` whose arms each give a value; the context flows through both."""
+    """Emit an `If` whose arms each give a value; an expression binds and appends nothing."""
     arms = frame.child(), frame.child()
     values = then(arms[0]), otherwise(arms[1])
-    results, yields = merge(frame, arms, [condition])
+    yes, no = (arm.region(ops.Yield((value,))) for arm, value in zip(arms, values, strict=True))
     result = frame.value(type, name)
     frame.derive(result, condition, *values)
-    yes, no = (
-        arm.region(ops.Yield((value, *flow)))
-        for arm, value, flow in zip(arms, values, yields, strict=True)
-    )
-    frame.emit(ops.If((result, *results), condition, yes, no, span))
+    frame.emit(ops.If((result,), condition, yes, no, span))
     return result

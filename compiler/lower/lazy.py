@@ -6,7 +6,7 @@ cond and f(x)    ->    %v = if %cond {yield call f} else {yield %cond}
 from __future__ import annotations
 
 from sglc.compiler import syntax
-from sglc.compiler.lower.frame import Frame, branch, merge
+from sglc.compiler.lower.frame import Frame, branch
 from sglc.ir import ops
 from sglc.ir.host import expr as host
 from sglc.ir.types import BOOL, Type
@@ -71,18 +71,11 @@ def lower_conditional(frame: Frame, node: syntax.Conditional, name: str) -> ops.
 
 
 def lower_try(frame: Frame, node: syntax.Call, name: str) -> ops.Value:
-    """`try(value, default)`; what a failed value had appended is gone."""
+    """`try(value, default)`. The handler sees the runs in `value` fail too."""
     value, default = node.args
-    body, handler = frame.child(runs_here=True), frame.child()
-    values = body.expr(value), handler.expr(default)
-    results, (kept, restored) = merge(frame, (body, handler))
+    body, handler = frame.child(), frame.child()
+    tried = body.region(ops.Yield((body.expr(value),)))
+    handled = handler.region(ops.Yield((handler.expr(default),)))
     result = frame.value(frame.checked.types[node], name)
-    frame.emit(
-        ops.Try(
-            (result, *results),
-            body.region(ops.Yield((values[0], *kept))),
-            handler.region(ops.Yield((values[1], *restored))),
-            node.span,
-        )
-    )
+    frame.emit(ops.Try((result,), tried, handled, node.span))
     return result
