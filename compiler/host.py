@@ -19,7 +19,8 @@ from sglc.ir.host.expr import Value
 from sglc.ir.host.text import json_text
 from sglc.ir.types import BranchType, GroupType, RecordType, Type
 
-READS = ("read", "read_json")  # of const expressions only: files, so no host computation
+# built-ins that no host expression computes: files of consts, and control tokens
+NOT_COMPUTED = ("read", "read_json", "special")
 
 
 class Tables(Protocol):
@@ -59,7 +60,7 @@ def is_operand_call(node: syntax.Node, tables: Tables) -> bool:
     if not isinstance(node, syntax.Call):
         return False
     callee = tables.callees.get(node)
-    return not isinstance(callee, Builtin) or callee.name in READS
+    return not isinstance(callee, Builtin) or callee.name in NOT_COMPUTED
 
 
 def walk(expr: syntax.Expr) -> Iterator[syntax.Expr]:
@@ -227,9 +228,7 @@ class _Translation:
         for clause in node.clauses:
             items = inner.expr(clause.items)
             names = tuple(target.text for target in clause.targets)
-            inner = _Translation(
-                self.tables, self.operand, self.lowered, inner.locals | set(names)
-            )
+            inner = _Translation(self.tables, self.operand, self.lowered, inner.locals | set(names))
             tests = inner._all(clause.tests)
             clauses.append(host.Clause(names, items, tests, clause.span))
         key = None if node.key is None else inner.expr(node.key)

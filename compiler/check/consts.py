@@ -45,6 +45,7 @@ class Consts:
     types: Types | None = None
     functions: Functions | None = None
     _values: dict[syntax.Const, Known | None] = field(default_factory=dict)
+    _types: dict[syntax.Const, Type] = field(default_factory=dict)
     _open: list[syntax.Const] = field(default_factory=list)
 
     def read(self, decl: syntax.Const, at: syntax.Name | syntax.Attribute) -> Type:
@@ -53,7 +54,9 @@ class Consts:
         if known is None:
             return UNKNOWN
         self.tables.consts[at] = known.value
-        return relations.value_type(known.value)
+        if decl not in self._types:
+            self._types[decl] = relations.value_type(known.value)
+        return self._types[decl]
 
     def evaluate(self, decl: syntax.Const, at: syntax.Node) -> Known | None:
         """The value of a const, asked for at `at`; None when it has none, which is reported."""

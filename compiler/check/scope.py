@@ -20,6 +20,7 @@ from sglc.compiler.check.modules import Module
 from sglc.compiler.check.tables import Tables
 from sglc.compiler.diagnostics import nearest
 from sglc.ir.types import (
+    JSON,
     UNKNOWN,
     ListType,
     NullType,
@@ -28,6 +29,8 @@ from sglc.ir.types import (
     Type,
     UnknownType,
 )
+
+UNUSED = "_"
 
 
 class Kind(Enum):
@@ -111,6 +114,8 @@ class Scope:
         metas = metas or {}
         if not self._may_bind(name):
             return
+        if name.text == UNUSED:
+            type = JSON  # it is bound by many and read by nobody
         known = self.variables.get(name.text)
         branch_of = self.forks[-1].group if self.forks else None
         if known is None:

@@ -16,7 +16,7 @@ from sglc.compiler.check.expressions import Expressions
 from sglc.compiler.check.fitting import require_fit
 from sglc.compiler.check.flow import State, merge
 from sglc.compiler.check.options import GEN_OPTIONS, check_options
-from sglc.compiler.check.scope import Branch, Kind
+from sglc.compiler.check.scope import UNUSED, Branch, Kind
 from sglc.ir.types import INT, STR, UNKNOWN, GroupType, JsonType, Type
 
 
@@ -118,7 +118,8 @@ class Statements:
         found = self.expressions.infer_value(value)
         self._check_has_value(value)
         known = self.scope.variables.get(name.text)
-        if known is not None and known.kind is Kind.LET and name.text in self.scope.here.surely:
+        is_bound = name.text in self.scope.here.surely and name.text != UNUSED
+        if known is not None and known.kind is Kind.LET and is_bound:
             self.report.error(
                 "E0209",
                 f"`{name.text}` is bound already",
