@@ -102,6 +102,7 @@ CODES: dict[str, str] = {
     "E0701": "unknown-control-token",
     "E0702": "unknown-role",
     "E0703": "no-vision",
+    "E0704": "context-too-long",
     # not supported yet
     "E0801": "not-supported",
     # warnings

@@ -14,16 +14,20 @@ from pathlib import Path
 
 from sglc import __version__
 from sglc.codegen.build_plan import Facts, build_plan
-from sglc.codegen.plan import LengthBounds, Plan
+from sglc.codegen.plan import Plan
+from sglc.compiler import syntax
 from sglc.compiler.check import check
+from sglc.compiler.checked import CheckedProgram
 from sglc.compiler.diagnostics import Diagnostic, nearest
+from sglc.compiler.fit import fit
 from sglc.compiler.lower.module import lower
 from sglc.ir.host.expr import Value
-from sglc.ir.ops import Module
+from sglc.ir.ops import Function, Module
 from sglc.ir.span import Source
 from sglc.ir.text import print_module
 from sglc.ir.verify import verify
 from sglc.passes import PIPELINE, PassError, run_pipeline
+from sglc.passes.stages import stages
 from sglc.runtime.model.spec import ModelSpec
 
 LOWER = "lower"  # the name of the first module, for --print-after
@@ -73,11 +77,11 @@ def compile_file(
         verify(module)
     except Exception as error:
         raise InternalError(_accusation(LOWER, None, error, path)) from error
-    names: list[str] = []
+    after: dict[str, Module] = {}
 
     def passed(name: str, module: Module) -> None:
         clock.lap(name)
-        names.append(name)
+        after[name] = module
         if name in print_after:
             out(f"; after {name}\n{print_module(module)}")
 
@@ -87,17 +91,27 @@ def compile_file(
     except PassError as error:
         cause = error.__cause__ or error
         raise InternalError(_accusation(error.name, error.before, cause, path)) from error
+    bounds = fit(module.program, checked.sources, spec)
+    clock.lap("lengths")
     facts = Facts(
         doc=checked.doc,
-        bounds=LengthBounds(0, None),
-        stages=(),
+        bounds=bounds,
+        stages=_stages(checked, after["inline"].program),
         sources=_portable(checked.sources, path),
         compiler_version=__version__,
-        passes=tuple(names[1:]),
+        passes=tuple(after)[1:],
     )
     plan = build_plan(module, facts, spec.identity, spec.markup, spec.tokenizer)
     clock.lap("plan")
     return CompileResult(plan, checked.warnings, tuple(clock.seconds), checked.sources)
+
+
+def _stages(checked: CheckedProgram, program: Function) -> tuple[tuple[str, str], ...]:
+    """The stage of each name of the author's, consts first. `program` has all of them: it is
+    inlined, and nothing is folded away yet."""
+    consts = {n.text: "const" for n in checked.consts if isinstance(n, syntax.Name)}
+    found = {name: str(stage) for name, stage in stages(program).names}
+    return tuple((consts | found).items())
 
 
 class _Clock:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
 from typing import Protocol
 
 from sglc.compiler import syntax
@@ -20,16 +19,9 @@ from sglc.ir import ops
 from sglc.ir.host import expr as host
 from sglc.ir.span import Span
 from sglc.ir.types import BOOL, FLOAT, INT, NULL, STR, Type
+from sglc.passes.stages import Stage
 
 CONTEXT = ""  # the name of the current context among the names of a frame
-
-
-class Stage(IntEnum):
-    """When a value is known. What is computed of several values is as late as the latest."""
-
-    CONST = 0
-    INPUT = 1
-    GEN = 2
 
 
 class Unit(Protocol):

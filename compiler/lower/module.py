@@ -12,12 +12,13 @@ from sglc.compiler.checked import CheckedProgram
 from sglc.compiler.host import to_host
 from sglc.compiler.lower import facts
 from sglc.compiler.lower.expressions import lower_expr
-from sglc.compiler.lower.frame import CONTEXT, Frame, Scope, Stage
+from sglc.compiler.lower.frame import CONTEXT, Frame, Scope
 from sglc.compiler.lower.statements import lower_block, lower_return, returns_names
 from sglc.ir import ops
 from sglc.ir.host import expr as host
 from sglc.ir.host.evaluate import evaluate
 from sglc.ir.types import NULL
+from sglc.passes.stages import Stage
 
 
 def lower(checked: CheckedProgram) -> ops.Module:

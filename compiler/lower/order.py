@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from sglc.compiler import syntax
 from sglc.compiler.lower.facts import is_effect, walk
-from sglc.compiler.lower.frame import Frame, Stage
+from sglc.compiler.lower.frame import Frame
+from sglc.passes.stages import Stage
 
 
 def in_shared_order(frame: Frame, node: syntax.AnyOrder) -> syntax.Block:
