@@ -12,7 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import BinaryIO, NoReturn, cast
+from typing import BinaryIO, NoReturn
 
 from sglc.ir.host.expr import Value
 
@@ -70,16 +70,7 @@ def parse_line(line: bytes, max_bytes: int = MAX_LINE_BYTES) -> Value:
 def parse_text(text: str) -> Value:
     """The value of strict JSON text. Raises BadJson."""
     try:
-        value = cast(
-            Value,
-            json.loads(
-                text,
-                parse_constant=_refuse_constant,
-                parse_float=_finite_float,
-                parse_int=_parse_int,
-                object_pairs_hook=_unique_fields,
-            ),
-        )
+        value: Value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         what = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
         raise BadJson("bad_json", f"not valid JSON: {what} at column {error.colno}") from None
@@ -124,6 +115,14 @@ def _unique_fields(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
         counts = Counter(name for name, _ in pairs)
         raise BadJson("bad_json", f'the field "{counts.most_common(1)[0][0]}" is given twice')
     return fields
+
+
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant,
+    parse_float=_finite_float,
+    parse_int=_parse_int,
+    object_pairs_hook=_unique_fields,
+)
 
 
 def _depth(value: Value) -> int:

@@ -19,6 +19,8 @@ from sglc.ir.span import Source
 from sglc.runtime.append_file import ResultError
 from sglc.runtime.row import Outcome, RowFailed, Trace
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
 
 def where(failed: RowFailed, sources: Sequence[Source]) -> str:
     """Where a row failed: `triage.sgl:14:8`, or `row 3 (line 4), field "score"`."""
@@ -79,7 +81,7 @@ def is_failed(line: bytes) -> bool:
 
 def _encode(record: dict[str, object]) -> bytes:
     try:
-        return json.dumps(record, ensure_ascii=False, allow_nan=False).encode("utf-8") + b"\n"
+        return _ENCODER.encode(record).encode("utf-8") + b"\n"
     except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can spell
         return json.dumps(record, allow_nan=False).encode("ascii") + b"\n"
 

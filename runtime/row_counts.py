@@ -1,7 +1,7 @@
 """How often each row came before, for any number of rows, in constant memory.
 
 A table in a temporary file that SQLite keeps, deleted when the run ends or dies: some 40 bytes of
-disk and 15 microseconds a row, and 4 MiB of memory. Raises OSError when the disk is full.
+disk and 15 microseconds a row, and 1 MiB of memory. Raises OSError when the disk is full.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import sqlite3
 
-_CACHE_KIB = 4096
+_CACHE_KIB = 1024
 
 
 class RowCounts:

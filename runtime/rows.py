@@ -22,6 +22,8 @@ from sglc.runtime.json_lines import BadJson, parse_text
 from sglc.runtime.row import BoundRow, RowFailed
 from sglc.runtime.row_counts import RowCounts
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 RESULT_FIELDS = ("index", "output", "error", "usage", "trace")  # what a result line has of its own
 
 
@@ -181,8 +183,7 @@ def _place(name: str, inner: str) -> str:
 
 
 def _hash(*parts: object) -> bytes:
-    text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return hashlib.blake2b(_ENCODER.encode(parts).encode("ascii"), digest_size=16).digest()
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:
