@@ -12,18 +12,17 @@ from sglc.compiler import syntax
 from sglc.compiler.check import narrowing, operators, relations
 from sglc.compiler.check.attributes import attribute_type
 from sglc.compiler.check.calls import call_type, run_type
+from sglc.compiler.check.comparisons import comparison_type
 from sglc.compiler.check.declarations import kind_of
 from sglc.compiler.check.formats import format_problem
 from sglc.compiler.check.scope import Scope
 from sglc.ir.types import (
-    BOOL,
     INT,
     JSON,
     NULL,
     STR,
     UNKNOWN,
     ListType,
-    LiteralType,
     NullType,
     OptionalType,
     TupleType,
@@ -98,6 +97,12 @@ class Expressions:
             return [UNKNOWN] * len(targets)
         return [inner] * len(targets)
 
+    def infer_arguments(self, call: syntax.Call) -> None:
+        for arg in call.args:
+            self.infer(arg)
+        for keyword in call.keywords:
+            self.infer(keyword.value)
+
     # ------------------------------------------------------------ by node
 
     def _infer(self, expr: syntax.Expr) -> Type:
@@ -117,7 +122,7 @@ class Expressions:
             case syntax.Binary():
                 return self._binary(expr)
             case syntax.Compare():
-                return self._compare(expr)
+                return comparison_type(self, expr)
             case syntax.Logic():
                 return self._logic(expr)
             case syntax.Conditional():
@@ -237,45 +242,6 @@ class Expressions:
             return None
         where = narrowing.path(expr)
         return f"it may be null; test it first: `if {where or 'x'} != null:`"
-
-    def _compare(self, expr: syntax.Compare) -> Type:
-        found = [self.infer(operand) for operand in expr.operands]
-        for i, op in enumerate(expr.ops):
-            self._link(expr, op, i, found[i], found[i + 1])
-        return BOOL
-
-    def _link(self, expr: syntax.Compare, op: str, place: int, left: Type, right: Type) -> None:
-        a, b = expr.operands[place], expr.operands[place + 1]
-        if op in ("in", "not in"):
-            if not operators.contains(left, right):
-                message = f"`{op}` cannot look for `{left}` in `{right}`"
-                self.report.error("E0303", message, a.span.to(b.span), help=self.null_help(b))
-        elif op in ("==", "!="):
-            self._equality(a, b, left, right)
-        elif not relations.ordered(left, right):
-            help = self.null_help(a) or self.null_help(b)
-            message = f"`{op}` does not compare `{left}` and `{right}`"
-            self.report.error("E0303", message, a.span.to(b.span), help=help)
-
-    def _equality(self, a: syntax.Expr, b: syntax.Expr, left: Type, right: Type) -> None:
-        """An equality that can never hold is a mistake: of types, or of one of a few texts."""
-        if isinstance(left, NullType) or isinstance(right, NullType):
-            other = right if isinstance(left, NullType) else left
-            if not relations.assignable(NULL, other):
-                message = f"a value of type `{other}` is never null"
-                self.report.error("E0303", message, a.span.to(b.span))
-            return
-        for expr, other in ((b, left), (a, right)):
-            options = relations.without_null(other)
-            if isinstance(options, LiteralType):
-                known = self.consts.known(expr)
-                if known is not None and not relations.value_fits(known.value, options):
-                    message = f"this is never equal: the value is one of {options}"
-                    self.report.error("E0303", message, expr, "not one of them")
-                    return
-        if not relations.comparable(left, right):
-            message = f"`{left}` and `{right}` are never equal"
-            self.report.error("E0303", message, a.span.to(b.span))
 
     def _logic(self, expr: syntax.Logic) -> Type:
         """`and` and `or` yield the operand that decides; later ones know what earlier ones told."""

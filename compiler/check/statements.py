@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sglc.compiler import syntax
-from sglc.compiler.check import appending, narrowing, relations
+from sglc.compiler.check import appending, forks, narrowing, relations
 from sglc.compiler.check.any_order import check_any_order
 from sglc.compiler.check.expressions import Expressions
 from sglc.compiler.check.fitting import require_fit
 from sglc.compiler.check.flow import State, merge
 from sglc.compiler.check.options import GEN_OPTIONS, check_options
-from sglc.compiler.check.scope import UNUSED, Branch, Kind
-from sglc.ir.types import INT, STR, UNKNOWN, GroupType, JsonType, Type
+from sglc.compiler.check.scope import UNUSED, Kind
+from sglc.ir.types import INT, STR, Type
 
 
 @dataclass(slots=True)
@@ -80,9 +80,9 @@ class Statements:
                 self.block(body)
                 check_any_order(self, body)
             case syntax.Fork():
-                self._fork(stmt)
+                forks.check_fork(self, stmt)
             case syntax.Join():
-                self._join(stmt)
+                forks.check_join(self, stmt)
             case syntax.Let(name=name, value=value):
                 self._let(name, value)
             case syntax.Assign(name=name, value=value):
@@ -294,59 +294,3 @@ class Statements:
         if self.scope.forks:
             self._report_leaves_branch(stmt, "return")
         self.scope.state = None
-
-    # ------------------------------------------------------------ forks
-
-    def _fork(self, stmt: syntax.Fork) -> None:
-        name, type = self._fork_item(stmt)
-        before = self.scope.here
-        outside = frozenset(n for n in before.maybe if "." not in n)
-        branch = Branch(outside, stmt.group.text)
-        self.scope.forks.append(branch)
-        self.scope.bind(name, type, Kind.ITEM)
-        self.block(stmt.body)
-        after = self.scope.here
-        self.scope.forks.pop()
-        fields = self._fields(after, before, name.text)
-        fields += tuple((refused, UNKNOWN) for refused in branch.refused)
-        self.scope.state = before
-        self.scope.bind(stmt.group, GroupType(fields), Kind.GROUP)
-
-    def _fork_item(self, stmt: syntax.Fork) -> tuple[syntax.Identifier, Type]:
-        """The name that each branch has of its own, and its type."""
-        if stmt.item is not None:
-            return stmt.item, self.expressions.item_type(stmt.items, "a fork")
-        found = self.expressions.infer(stmt.items)
-        if not relations.assignable(found, INT) and not isinstance(found, JsonType):
-            self.report.error(
-                "E0304",
-                "a fork without an item takes a number of branches",
-                stmt.items,
-                f"found `{found}`",
-                help="to go through a list, write `fork x in ... as g:`",
-            )
-        return syntax.Identifier(stmt.items.span, "i"), INT
-
-    def _fields(self, after: State, before: State, item: str) -> tuple[tuple[str, Type], ...]:
-        """What a branch surely binds, its item first."""
-        own = [n for n in after.surely - before.surely if n != item]
-        fields = [(item, self.scope.variables[item].type)] if item in self.scope.variables else []
-        order = {name: i for i, name in enumerate(self.scope.variables)}
-        for name in sorted(own, key=lambda n: (order[n.split(".")[0]], n)):
-            if "." in name:
-                fields.append((name, self.scope.meta_types[name]))
-            else:
-                fields.append((name, self.scope.variables[name].type))
-        return tuple(fields)
-
-    def _join(self, stmt: syntax.Join) -> None:
-        found = self.expressions.infer(stmt.group)
-        known = self.scope.variables.get(stmt.group.text)
-        if known is not None and not isinstance(found, GroupType) and known.kind is not Kind.GROUP:
-            self.report.error(
-                "E0410",
-                f"`{stmt.group.text}` is no group of branches",
-                stmt.group,
-                f"found `{found}`",
-                help="`join` takes the name after `as` of a `fork` in this function",
-            )
