@@ -27,8 +27,12 @@ Callee = syntax.Fragment | syntax.Extern | Builtin
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """`x.tokens`: a meta (finish_reason, tokens, logprobs, scores, index) of the gen or select that bound `variable`.
-    The variable "x.tokens" lives and dies with "x" in scopes, loops and branches."""
+    """`x.tokens`: a meta (finish_reason, tokens, logprobs, scores, index) of the gen or select that
+    bound `variable`.
+
+    The variable "x.tokens" lives and dies with "x" in scopes, loops and branches. `v.x.tokens` of a
+    branch or group is no Meta but the field "x.tokens" of its type (`host.meta_field`).
+    """
 
     variable: str
     meta: str
