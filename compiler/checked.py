@@ -17,7 +17,7 @@ from sglc.ir.types import Type
 
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """A pure function of `ir/host/functions.py`, or a special form: try, special, read, read_json."""
+    """A function of `ir/host/functions.py`, or a special form: try, special, read, read_json."""
 
     name: str
 
