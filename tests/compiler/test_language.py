@@ -1,7 +1,8 @@
 """Programs in Markdown: the language reference and the index of diagnostics are test suites.
 
 A fenced `sgl` block is a program. Followed by a `snapshot` block, it yields exactly those
-diagnostics; alone, it checks without any. A block whose info string names a file (`sgl # file:
+diagnostics; alone, it checks without any, or with "# not supported yet" behind `sgl` it is refused
+for that alone. A block whose info string names a file (`sgl # file:
 shots.sgl`, `text # file: rubric.txt`) is laid beside the later programs of its section.
 `pytest --update-golden` rewrites the snapshots.
 """
@@ -15,8 +16,11 @@ from pathlib import Path
 import pytest
 
 from sglc.compiler.check import check
+from sglc.compiler.check.builtins import TYPE_NAMES
+from sglc.compiler.check.options import GEN_OPTIONS, METHODS
 from sglc.compiler.codes import CODES
 from sglc.compiler.diagnostics import CompileErrors, render
+from sglc.ir.host.functions import SIGNATURES
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "compiler" / "LANGUAGE.md"
@@ -34,6 +38,7 @@ class Case:
     files: dict[str, str]
     snapshot: str | None
     place: tuple[int, int] | None
+    is_supported: bool = True
 
 
 def cases(markdown: str) -> list[Case]:
@@ -51,7 +56,8 @@ def cases(markdown: str) -> list[Case]:
         if named := re.match(r"\s*file:\s*(\S+)", info):
             files = {**files, named[1]: event["body"]}
         elif language.strip() == "sgl":
-            found.append(Case(title, event["body"], files, None, None))
+            is_supported = info.strip() != "not supported yet"
+            found.append(Case(title, event["body"], files, None, None, is_supported))
         elif language.strip() == "snapshot":
             last = found.pop()
             assert last.snapshot is None, f"{title}: a program has two snapshots"
@@ -99,6 +105,9 @@ def test_program(
         path.write_text(markdown[:start] + found + "\n" * bool(found) + markdown[end:], "utf-8")
         return
     where = f"{path.name}, {case.title!r}, program {number}"
+    if not case.is_supported:
+        assert set(re.findall(r"^error\[(.*?)\]", found, re.M)) == {"E0801"}, where
+        return
     assert found == (case.snapshot or "").removesuffix("\n"), where
 
 
@@ -108,3 +117,15 @@ def test_the_reference_lists_each_code() -> None:
     )
     assert dict(listed) == CODES
     assert [code for code, _ in listed] == sorted(CODES)
+
+
+def test_the_reference_lists_each_built_in() -> None:
+    listed = re.findall(r"^\| `(\w+\(.*?\))` \| (.*) \|$", REFERENCE.read_text("utf-8"), re.M)
+    assert listed == [(f"{name}{s}", s.doc) for name, s in SIGNATURES.items()]
+
+
+def test_the_reference_lists_each_option() -> None:
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", REFERENCE.read_text("utf-8"), re.M)
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert listed >= {*GEN_OPTIONS, *TYPE_NAMES - {"list"}}
+    assert set(METHODS) == set(re.findall(r'^\| `"(\w+)"` \|', REFERENCE.read_text("utf-8"), re.M))
