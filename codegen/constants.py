@@ -105,6 +105,9 @@ class _Search:
         """Bodies of forks begin as the fork does; where paths meet, equal runs go on."""
         if isinstance(op, ops.Fork) and op.context is not None:
             self.runs[op.body.args[0].id] = self.run(op.context)
+        if isinstance(op, ops.For | ops.While):
+            for init in op.inits:
+                self.ends(self.run(init))
         for region in graph.regions(op):
             self.region(region)
         if isinstance(op, ops.If):

@@ -96,7 +96,7 @@ def compile_file(
     facts = Facts(
         doc=checked.doc,
         bounds=bounds,
-        stages=_stages(checked, after["inline"].program),
+        stages=_stages(checked, after[LOWER].program, after["inline"].program),
         sources=_portable(checked.sources, path),
         compiler_version=__version__,
         passes=tuple(after)[1:],
@@ -106,12 +106,18 @@ def compile_file(
     return CompileResult(plan, checked.warnings, tuple(clock.seconds), checked.sources)
 
 
-def _stages(checked: CheckedProgram, program: Function) -> tuple[tuple[str, str], ...]:
-    """The stage of each name of the author's, consts first. `program` has all of them: it is
-    inlined, and nothing is folded away yet."""
-    consts = {n.text: "const" for n in checked.consts if isinstance(n, syntax.Name)}
-    found = {name: str(stage) for name, stage in stages(program).names}
-    return tuple((consts | found).items())
+def _stages(
+    checked: CheckedProgram, lowered: Function, inlined: Function
+) -> tuple[tuple[str, str], ...]:
+    """The stage of each name of the author's, consts first.
+
+    Inlined, the program has all that calls do and nothing is folded away yet; but what a call's
+    value is bound to is only seen before.
+    """
+    names = {n.text: "const" for n in checked.consts if isinstance(n, syntax.Name)}
+    for program in (lowered, inlined):
+        names |= {name: str(stage) for name, stage in stages(program).names}
+    return tuple(names.items())
 
 
 class _Clock:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sglc.codegen import plan as p
 from sglc.codegen.emit import emit
@@ -19,8 +21,10 @@ from sglc.codegen.listing import listing
 from sglc.compiler.check import check
 from sglc.compiler.lower.module import lower
 from sglc.ir import types as t
+from sglc.ir.host.evaluate import evaluate
 from sglc.ir.interpret import interpret
 from sglc.ir.ops import Module
+from sglc.ir.testing import EXTERNS, random_module, random_row
 from sglc.ir.toy import ToyModel
 from sglc.passes import PIPELINE, run_pipeline
 
@@ -174,6 +178,29 @@ def test_code_means_what_the_ir_means(text: str, execute: Any) -> None:
                 emitted.code, emitted.num_regs, list(row.values()), ToyModel(seed), externs
             )
             assert found == expected, "\n".join(listing(emitted.code))
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.integers(0, 2**32))
+def test_code_of_random_modules_means_what_the_ir_means(execute: Any, seed: int) -> None:
+    draw = random.Random(seed)
+    module = random_module(draw)
+    final = run_pipeline(module, skip=draw.choice([[], OPTIONAL]))
+    row = random_row(random.Random(seed))
+    values = [
+        row[param.value.name]
+        if param.value.name in row or param.default is None
+        else evaluate(param.default)
+        for param in final.program.params
+    ]
+    emitted = emit(final.program)
+    found = execute(emitted.code, emitted.num_regs, values, ToyModel(seed), EXTERNS)
+    assert found == interpret(final, row, ToyModel(seed), EXTERNS), listing(emitted.code)
 
 
 @pytest.mark.parametrize("text", _programs())
