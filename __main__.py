@@ -1,8 +1,6 @@
 """`python -m sglc` is `sglc`."""
 
-import sys
-
-from sglc.cli import main
+from sglc.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

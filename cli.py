@@ -13,6 +13,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from sglc import commands
 from sglc.commands import say, show_diagnostics
@@ -43,6 +44,15 @@ USER_ERRORS = (
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def command() -> NoReturn:
+    """`sglc` as a process."""
+    code = main()
+    if code == INTERRUPTED:
+        sys.stderr.flush()
+        os._exit(code)  # taking torch down in good order takes a second
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -82,8 +82,12 @@ def _run(
                     yield outcome, places.pop(outcome.index)
                 if on_step is not None:
                     on_step()
-    finally:
+    except KeyboardInterrupt:
+        raise  # at any point of a step: the machine and its engine are good for nothing now
+    except BaseException:
         machine.close()
+        raise
+    machine.close()
 
 
 def _lag(places: dict[int, int], num_read: int) -> int:

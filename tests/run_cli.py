@@ -10,7 +10,7 @@ import sys
 import time
 
 from sglc import testing
-from sglc.cli import main
+from sglc.cli import command
 from sglc.runtime import session
 from sglc.runtime.engine.request import Result
 
@@ -46,4 +46,4 @@ def use_testing_model(seconds: float) -> None:
 if __name__ == "__main__":
     use_testing_model(float(sys.argv[1]))
     sys.argv[1:] = sys.argv[2:]
-    sys.exit(main())
+    command()

@@ -125,4 +125,4 @@ def test_the_wheel_says_what_it_is(wheel: Path) -> None:
     assert "License-Expression: Apache-2.0" in text
     assert "Requires-Python: >=3.11" in text
     (entry,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
-    assert "sglc = sglc.cli:main" in archive.read(entry).decode()
+    assert "sglc = sglc.cli:command" in archive.read(entry).decode()
