@@ -51,7 +51,8 @@ def _definition(folder: Path) -> dict[str, Any]:
         definition: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
     except Exception as error:  # conversion needs packages that may not be there, and fails freely
         raise ModelError(
-            f"{folder} has no tokenizer.json, and transformers cannot make one: {error}"
+            f"{folder} has no tokenizer.json, and transformers cannot make one from its "
+            f"tokenizer.model: {error}"
         ) from error
     return definition
 

@@ -314,6 +314,18 @@ def test_refusals(llama, change, sentence):
         gguf_vocabulary({**llama_metadata(llama[1]), **change})
 
 
+def test_folders_without_a_usable_tokenizer(train_byte_level, write_folder):
+    folder = write_folder(train_byte_level("gpt2"))
+    definition = json.loads((folder / "tokenizer.json").read_text())
+    definition["model"] = {"type": "Unigram", "vocab": [["a", -1.0]]}
+    (folder / "tokenizer.json").write_text(json.dumps(definition))
+    with pytest.raises(ModelError, match="a tokenizer of type Unigram is not supported"):
+        hf_vocabulary(folder)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelError, match=r"has no tokenizer\.json"):
+        hf_vocabulary(folder)
+
+
 def test_ids_must_fit_the_model(llama):
     vocabulary = gguf_vocabulary(llama_metadata(llama[1]))
     with pytest.raises(ModelError, match="but the model has only 100"):

@@ -160,7 +160,7 @@ def test_damaged_gguf(tmp_path):
         with pytest.raises(ModelError, match=r"model\.gguf"):
             load_config(locate(str(damaged)))
     damaged.write_bytes(content[:-100])
-    with pytest.raises(ModelError, match="tensor `.*` cannot be read"):
+    with pytest.raises(ModelError, match=r"tensor `.*` cannot be read"):
         load_model(locate(str(damaged)), device="cpu", dtype="float32")
     damaged.write_bytes(b"PK" + content[2:])
     with pytest.raises(ModelError, match="is not a GGUF file"):
