@@ -102,13 +102,25 @@ class _Builder(ExpressionBuilder):
         result, keywords = self._split(result, options)
         return syntax.Extern(span, name, params, result, keywords, pure is not None)
 
-    def on_fragment(self, span: Span, *parts: Any) -> syntax.Fragment:
-        *signature, body = parts
-        return syntax.Fragment(span.to(body.colon), *signature, body.items)
+    def on_fragment(
+        self,
+        span: Span,
+        name: syntax.Identifier,
+        params: tuple[syntax.Param, ...],
+        result: syntax.TypeExpr | None,
+        body: _Body,
+    ) -> syntax.Fragment:
+        return syntax.Fragment(span.to(body.colon), name, params, result, body.items)
 
-    def on_program(self, span: Span, *parts: Any) -> syntax.Program:
-        *signature, body = parts
-        return syntax.Program(span.to(body.colon), *signature, body.items)
+    def on_program(
+        self,
+        span: Span,
+        name: syntax.Identifier,
+        params: tuple[syntax.Param, ...],
+        result: syntax.TypeExpr | None,
+        body: _Body,
+    ) -> syntax.Program:
+        return syntax.Program(span.to(body.colon), name, params, result, body.items)
 
     def on_params(self, span: Span, *params: syntax.Param) -> tuple[syntax.Param, ...]:
         return params
@@ -205,12 +217,12 @@ class _Builder(ExpressionBuilder):
         self, span: Span, name: syntax.Identifier | None, choices: syntax.Expr
     ) -> syntax.Select:
         # `select x from xs (method="...")` has read its options as a call of the choices
-        options: tuple[syntax.Keyword, ...] = ()
         if isinstance(choices, syntax.Call) and not choices.args and choices.keywords:
-            is_named = isinstance(choices.function, syntax.Name | syntax.Attribute)
-            if not is_named or {k.name.text for k in choices.keywords} <= SELECT_OPTIONS:
-                choices, options = choices.function, choices.keywords
-        return syntax.Select(span, name, choices, options)
+            called, options = choices.function, choices.keywords
+            is_name = isinstance(called, syntax.Name | syntax.Attribute)
+            if not is_name or {option.name.text for option in options} <= SELECT_OPTIONS:
+                return syntax.Select(span, name, called, options)
+        return syntax.Select(span, name, choices, ())
 
     def on_options(self, span: Span, *keywords: syntax.Keyword) -> Group:
         return Group(span, keywords)

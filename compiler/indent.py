@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lark import Token
-from lark.exceptions import LarkError
-from lark.lark import PostLex
 
 OPENING = frozenset({"LPAR", "LSQB", "LBRACE"})
 CLOSING = frozenset({"RPAR", "RSQB", "RBRACE"})
 
 
-class IndentationFault(LarkError):
+class IndentationFault(Exception):
     """Indentation that fits no block, or holds a tab; `layout.py` says where and why."""
 
 
-class Indentation(PostLex):
+class Indentation:
+    """Lark's `postlex`: newlines are lexed wherever they stand, and `process` sees every token."""
+
     always_accept = ("_NEWLINE",)
 
     def process(self, stream: Iterator[Token]) -> Iterator[Token]:

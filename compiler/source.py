@@ -9,45 +9,31 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from pathlib import Path
 
-from sglc.compiler.diagnostics import CompileErrors, Diagnostic, Label, Severity, error, whole_file
+from sglc.compiler.diagnostics import Diagnostic, Label, Severity, error
 from sglc.ir.span import Source, Span
 
 BOM = "\ufeff"
 
 
-def read_source(path: str | Path, name: str | None = None) -> Source:
-    """The file at `path`, shown under `name` (default: the path as given).
-
-    Raises CompileErrors when it cannot be read (E0501) or is not UTF-8 (E0110).
-    """
-    shown = str(path) if name is None else name
+def decode(name: str, data: bytes, file: int) -> tuple[Source, Diagnostic | None]:
+    """The file `name` as text, shown as number `file`, and what is wrong when it is not UTF-8; the
+    text then has U+FFFD in the place of bad bytes. A byte order mark is dropped."""
     try:
-        data = Path(path).read_bytes()
-    except OSError as e:
-        why = (e.strerror or str(e)).lower()
-        found = error("E0501", f"cannot read `{shown}`: {why}", whole_file(0))
-        raise CompileErrors([found], [Source(shown, "")]) from None
-    try:
-        return Source(shown, data.decode("utf-8-sig"))
+        return Source(name, data.decode("utf-8-sig")), None
     except UnicodeDecodeError:
-        raise CompileErrors(*_not_utf8(shown, data)) from None
+        text = data.decode("utf-8", errors="replace").removeprefix(BOM)
+        return Source(name, text), _not_utf8(data, file)
 
 
-def _not_utf8(name: str, data: bytes) -> tuple[list[Diagnostic], list[Source]]:
+def _not_utf8(data: bytes, file: int) -> Diagnostic:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError as e:
-        before = data[: e.start].decode("utf-8").removeprefix(BOM)
-        line, col = _place(before)
-        found = error(
-            "E0110",
-            f"the file is not UTF-8: byte 0x{data[e.start]:02x} at offset {e.start}",
-            Span(0, line, col, line, col + 1),
-            help="save the file as UTF-8",
-        )
-        return [found], [Source(name, data.decode("utf-8", errors="replace").removeprefix(BOM))]
+        line, col = _place(data[: e.start].decode("utf-8").removeprefix(BOM))
+        message = f"the file is not UTF-8: byte 0x{data[e.start]:02x} at offset {e.start}"
+        span = Span(file, line, col, line, col + 1)
+        return error("E0110", message, span, help="save the file as UTF-8")
     raise AssertionError("only bytes that are not UTF-8 come here")
 
 

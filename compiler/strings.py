@@ -45,9 +45,11 @@ def open_string(source: SourceText, start: int, end: int) -> Opened:
         if isinstance(piece, Slot):
             parts.append(piece)
         elif text := content.unescape(*piece):
-            if parts and isinstance(parts[-1], str):
-                text = parts.pop() + text
-            parts.append(text)
+            before = parts[-1] if parts else None
+            if isinstance(before, str):
+                parts[-1] = before + text
+            else:
+                parts.append(text)
     return Opened(tuple(parts), content.is_raw, tuple(content.faults))
 
 

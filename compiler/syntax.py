@@ -1,7 +1,8 @@
 """The abstract syntax of `.sgl`: one frozen class a construct, each with its span.
 
 Law: a node is what was written; nothing is resolved or checked here. Nodes compare and hash by
-identity, so tables of later stages (`types[node]`) are plain dicts.
+identity, so tables of later stages (`types[node]`) are plain dicts. The span of a statement or
+declaration with a block is its header, through the colon.
 Knows nothing about types, scopes or stages.
 """
 
@@ -457,7 +458,7 @@ Decl = Import | Const | RecordDecl | AliasDecl | Extern | Fragment | Program
 
 @dataclass(frozen=True, eq=False, slots=True)
 class File(Node):
-    """One parsed source file. `doc` is the docstring at its top."""
+    """One parsed source file. `doc` is the docstring at its top, as plain text."""
 
     doc: str | None
     decls: tuple[Decl, ...]

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from sglc.compiler import syntax
 from sglc.compiler.check.report import Report
-from sglc.compiler.diagnostics import whole_file
+from sglc.compiler.diagnostics import Diagnostic, whole_file
 from sglc.compiler.parse import parse
+from sglc.compiler.source import decode
 from sglc.ir.span import Source, Span
 
 Named = (
@@ -94,18 +95,17 @@ class Loader:
 
     def load_main(self, path: Path | None, text: str | None) -> Module | None:
         """The file that is compiled; with `text`, that is its content and `path` only its place."""
-        if text is None:
-            if path is None:
-                raise ValueError("either a path or a text is needed")
-            text = self._read(path, path, None)
-            if text is None:
-                return None
-        return self._load(path, str(path) if path else "<program>", text)
+        name = str(path) if path else "<program>"
+        if text is not None:
+            return self._load(path, Source(name, text), None)
+        if path is None:
+            raise ValueError("either a path or a text is needed")
+        data = self._read(path, path, None)
+        return None if data is None else self._load(path, *decode(name, data, len(self.sources)))
 
-    def _load(self, path: Path | None, name: str, text: str) -> Module | None:
-        source = Source(name, text)
+    def _load(self, path: Path | None, source: Source, fault: Diagnostic | None) -> Module | None:
         self.sources.append(source)
-        file, diagnostics = parse(source, len(self.sources) - 1)
+        file, diagnostics = (None, [fault]) if fault else parse(source, len(self.sources) - 1)
         self.report.extend(diagnostics)
         self.is_broken = self.is_broken or bool(diagnostics)
         if file is None:
@@ -146,26 +146,26 @@ class Loader:
             )
             return None
         if key not in self._loaded:
-            text = self._read(path, Path(shown), decl.path.span)
-            name = str(Path(self._name(module)).parent / shown)
-            self._loaded[key] = None if text is None else self._load(path, name, text)
+            self._loaded[key] = None
+            data = self._read(path, Path(shown), decl.path.span)
+            if data is not None:
+                name = str(Path(self._name(module)).parent / shown)
+                self._loaded[key] = self._load(path, *decode(name, data, len(self.sources)))
         return self._loaded[key]
 
     def _name(self, module: Module) -> str:
         return self.sources[module.file.span.file].name if module.path else ""
 
-    def _read(self, path: Path, shown: Path, at: Span | None) -> str | None:
-        """The text of a source file; the failure is reported where the file is named."""
+    def _read(self, path: Path, shown: Path, at: Span | None) -> bytes | None:
+        """The bytes of a source file; the failure is reported where the file is named."""
         try:
-            return path.read_bytes().decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            code, problem = "E0110", f"`{shown}` is not UTF-8: byte {error.start} is invalid"
+            return path.read_bytes()
         except FileNotFoundError:
-            code, problem = "E0501", f"there is no file `{shown}`"
+            problem = f"there is no file `{shown}`"
         except IsADirectoryError:
-            code, problem = "E0501", f"`{shown}` is a folder, not a file"
+            problem = f"`{shown}` is a folder, not a file"
         except OSError as error:
-            code, problem = "E0501", f"cannot read `{shown}`: {(error.strerror or '').lower()}"
+            problem = f"cannot read `{shown}`: {(error.strerror or '').lower()}"
         if at is None:
             self.sources.append(Source(str(shown), ""))
             at = whole_file(len(self.sources) - 1)
@@ -173,6 +173,6 @@ class Loader:
         near = sorted(p.name for p in folder.glob("*.sgl")) if folder.is_dir() else []
         others = [name for name in near if name != path.name][:5]
         listed = ", ".join(f"`{name}`" for name in others)
-        help = f"the folder holds {listed}" if others and code == "E0501" else None
-        self.report.error(code, problem, at, "" if at.line == 0 else "not found", help=help)
+        help = f"the folder holds {listed}" if others else None
+        self.report.error("E0501", problem, at, "" if at.line == 0 else "not found", help=help)
         return None

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sglc.compiler.check import check
 from sglc.compiler.codes import CODES
 from sglc.compiler.diagnostics import CompileErrors, Diagnostic, render
 from sglc.compiler.explain import STATEMENTS
 from sglc.compiler.parse import parse
 from sglc.compiler.slips import SLIPS, Slip, failure_of, slip
-from sglc.compiler.source import read_source
+from sglc.compiler.source import decode
 from sglc.ir.span import Source
 
 PROGRAM = '''\
@@ -147,14 +148,11 @@ def test_deep_blocks_are_an_error() -> None:
     assert [d.code for d in errors_of("program p():\n" + blocks)] == ["E0119"]
 
 
-def test_files(tmp_path: Path) -> None:
-    folder = tmp_path
-    (folder / "good.sgl").write_bytes(b"\xef\xbb\xbfconst X = 1\r\n")
-    assert read_source(folder / "good.sgl", "g").text == "const X = 1\r\n"
-    (folder / "bad.sgl").write_bytes(b"\xef\xbb\xbf# \xc3\xa9\r\nab\xffc\n")
-    with pytest.raises(CompileErrors) as raised:
-        read_source(folder / "bad.sgl", "b.sgl")
-    assert str(raised.value) == (
+def test_bytes_that_are_no_text() -> None:
+    assert decode("g", b"\xef\xbb\xbfconst X = 1\r\n", 0) == (Source("g", "const X = 1\r\n"), None)
+    source, fault = decode("b.sgl", b"\xef\xbb\xbf# \xc3\xa9\r\nab\xffc\n", 0)
+    assert fault is not None
+    assert render([fault], [source]) == (
         "error[E0110]: the file is not UTF-8: byte 0xff at offset 11\n"
         " --> b.sgl:2:3\n"
         "  |\n"
@@ -162,10 +160,16 @@ def test_files(tmp_path: Path) -> None:
         "  |   ^\n"
         "  = help: save the file as UTF-8"
     )
-    with pytest.raises(CompileErrors, match="no such file"):
-        read_source(folder / "missing.sgl")
-    with pytest.raises(CompileErrors, match="is a directory"):
-        read_source(folder)
+
+
+def test_a_file_that_is_no_text_is_reported_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "b.sgl").write_bytes(b'const X = "\xff"\n')
+    (tmp_path / "a.sgl").write_text('import "b.sgl"\n\nprogram p():\n    "{X}"\n    gen y\n')
+    with pytest.raises(CompileErrors) as raised:
+        check(tmp_path / "a.sgl")
+    (found,) = raised.value.diagnostics
+    assert (found.code, found.primary.span.line, found.primary.span.col) == ("E0110", 1, 12)
+    assert raised.value.sources[found.primary.span.file].name.endswith("b.sgl")
 
 
 # ---------------------------------------------------------------- nothing but diagnostics
