@@ -129,12 +129,19 @@ class Emitter:
     # ------------------------------------------------------------ ops
 
     def simple(self, op: ops.Op, dead: Ids) -> None:
-        """One instruction; a result may take the register of an operand that dies."""
+        """One instruction; a result may take the register of an operand that dies, and a context
+        takes that of the context it is made of."""
         read = dict(self.regs.live)
-        held = self.regs.forget({value.id for value in graph.operands(op)} & dead)
-        written = {self.regs.define(value) for value in graph.results(op)}
+        operands, results = graph.operands(op), graph.results(op)
+        held = self.regs.forget({value.id for value in operands} & dead)
+        if held and isinstance(results[0].type, ops.ContextType):
+            dst = next(read[value.id] for value in operands if read[value.id] in held)
+            self.regs.bind(results[:1], [dst])
+            results = results[1:]
+        for value in results:
+            self.regs.define(value)
         self.code.add(instruction(op, read, self.regs.live))
-        self.code.drop(held - written)
+        self.code.drop(held - set(self.regs.all(graph.results(op))))
         self.drop(dead)
 
     def if_(self, op: ops.If, dead: Ids, exits: Exits) -> None:

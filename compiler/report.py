@@ -122,4 +122,4 @@ def _extern(plan: Plan, place: int) -> str:
 
 
 def _block(title: str, lines: list[str]) -> str:
-    return "\n".join([f"{title}:", *(f"  {line}" for line in lines)]) if lines else ""
+    return "\n".join([f"{title}:", *(f"  {line}".rstrip() for line in lines)]) if lines else ""
