@@ -123,7 +123,7 @@ def run_rows(args: argparse.Namespace) -> int:
         session.spec,
         lambda: session.make_engine(options),
         externs=externs,
-        engine_options=options.identity(),
+        engine_options={"model": session.spec.identity.reference, **options.identity()},
     )
     if not done.num_run:
         say(f"nothing to do: {args.output} has all {done.num_rows:,} rows")

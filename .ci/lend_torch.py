@@ -10,6 +10,8 @@ import sys
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+IN_EVERY_VENV = {"pip", "setuptools"}
+
 
 def required(name: str, found: dict[str, Distribution]) -> None:
     """Add the distribution `name`, and all that it requires here, to `found`."""
@@ -17,7 +19,7 @@ def required(name: str, found: dict[str, Distribution]) -> None:
         dist = distribution(name)
     except PackageNotFoundError:  # of another platform
         return
-    if name in found:
+    if name in found or name in IN_EVERY_VENV:
         return
     found[name] = dist
     for requirement in dist.requires or ():

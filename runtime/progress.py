@@ -40,7 +40,11 @@ class Progress:
         self._shown = now
         if self._bar is not None:
             self._bar.update(
-                self._task, completed=num_done, total=num_rows, talk=self._rates(num_done)
+                self._task,
+                completed=num_done,
+                total=num_rows,
+                # 80 columns hold it all
+                talk=self._rates(num_done).replace(" tok/s", "/s").replace(" of prompt tokens", ""),
             )
         else:
             total = "" if num_rows is None else f" of {num_rows:,}"
@@ -68,8 +72,8 @@ class Progress:
         )
         if not stats.prompt_tokens:
             return rates
-        saved = 1 - stats.prefilled_tokens / stats.prompt_tokens
-        return f"{rates}, {max(saved, 0):.0%} of prompt tokens saved"
+        saved = max(1 - stats.prefilled_tokens / stats.prompt_tokens, 0.0)
+        return f"{rates}, {saved:.0%} of prompt tokens saved"
 
     def _time_left(self, num_done: int, num_rows: int | None) -> str:
         num_now = num_done - self._num_before
@@ -112,9 +116,8 @@ def _bar() -> rich.progress.Progress:
     from rich.progress import TimeRemainingColumn as TimeLeftColumn
 
     return Progress(
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=8),
         MofNCompleteColumn(),
-        TextColumn("{task.description}"),
         TextColumn("{task.fields[talk]}"),
         TimeLeftColumn(),
         console=Console(stderr=True),
