@@ -1,7 +1,8 @@
 """The forward pass of the Llama family (Llama, Mistral, Qwen2, Qwen3, SmolLM2).
 
 One flat list of tokens goes through; which of them see which is what the `attend` callback decides.
-Law: a token's row depends on the other rows through `attend` only.
+Law: a token's row depends on the other rows through `attend` only (its last bits may depend on
+their number, by which matrix products choose their blocking).
 Knows nothing of KV storage, batches or sampling.
 """
 

@@ -97,6 +97,7 @@ def test_only_the_rows_asked_for(tmp_path):
     torch.testing.assert_close(
         model.forward(ids, every, naive_attend, rows), whole[rows], rtol=1e-5, atol=1e-5
     )
+    assert model.forward(ids, every, naive_attend, rows[:0]).shape == (0, 97)
 
 
 def test_positions_are_the_callers(tmp_path):
