@@ -75,7 +75,8 @@ def path_values(op: Op) -> tuple[Value, ...]:
 
 
 def regions(op: Op) -> tuple[Region, ...]:
-    return tuple(getattr(op, name) for name in SHAPES[type(op)].regions)
+    names = SHAPES[type(op)].regions
+    return tuple([getattr(op, name) for name in names]) if names else ()
 
 
 def walk(region: Region) -> Iterator[Op]:

@@ -106,7 +106,7 @@ def _int(value: object, type: t.IntType, path: tuple[PathKey, ...]) -> int:
         raise Mismatch(path, "an int", _found(value))
     _check_bits(value, path)
     if not _within(value, type.low, type.high):
-        raise Mismatch(path, f"an int from {_range(type.low, type.high)}", _quote(value))
+        raise Mismatch(path, f"an int of {_range(type.low, type.high)}", _quote(value))
     return value
 
 
@@ -120,7 +120,7 @@ def _float(value: object, type: t.FloatType, path: tuple[PathKey, ...]) -> float
     if not math.isfinite(number):
         raise Mismatch(path, "a finite float", str(number))
     if not _within(number, type.low, type.high):
-        raise Mismatch(path, f"a float from {_range(type.low, type.high)}", _quote(value))
+        raise Mismatch(path, f"a float of {_range(type.low, type.high)}", _quote(value))
     return number
 
 
@@ -199,9 +199,9 @@ def _within(value: float, low: float | None, high: float | None) -> bool:
 
 def _range(low: float | None, high: float | None) -> str:
     if high is None:
-        return f"{low} up"
+        return f"{low} or more"
     if low is None:
-        return f"up to {high}"
+        return f"at most {high}"
     return f"{low}" if low == high else f"{low} to {high}"
 
 

@@ -131,7 +131,9 @@ def contains(container: Value, item: Value) -> bool:
     if isinstance(container, str):
         raise type_error(f"only a str can be in a str, not {kind(item)}")
     if isinstance(container, dict):
-        return False  # keys are str
+        if isinstance(item, list | dict):
+            raise type_error(f"the keys of a dict are str, not {kind(item)}")
+        return False
     raise type_error(f"`in` does not look into {kind(container)}")
 
 

@@ -56,7 +56,7 @@ class _Printer:
             case e.Binary("**", left, right):
                 return POWER, f"{self.text(left, ATOM)} ** {self.text(right, UNARY)}"
             case e.Binary(op, left, right):
-                level = BINARY_LEVELS[op]
+                level = BINARY_LEVELS.get(op, ADD)
                 return level, f"{self.text(left, level)} {op} {self.text(right, level + 1)}"
             case e.Compare(op, left, right):
                 return COMPARE, f"{self.text(left, ADD)} {op} {self.text(right, ADD)}"
@@ -122,7 +122,10 @@ class _Printer:
             if is_text and not was_text and value != e.Const(""):
                 texts.append(self.literal(value))
             else:
-                texts.append("{" + self.text(value) + self.spec(spec) + "}")
+                inner = self.text(value)
+                # `{{` is a brace of the text
+                space = " " if inner.startswith("{") else ""
+                texts.append("{" + space + inner + self.spec(spec) + "}")
             was_text = is_text
         return texts
 

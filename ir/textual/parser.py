@@ -37,6 +37,7 @@ def parse(text: str) -> Module:
     functions: list[Function] = []
     s.skip_lines()
     while s.pos < len(text):
+        start = s.here()
         word = s.word("a declaration")
         if word == "record":
             _record(s, records)
@@ -45,7 +46,7 @@ def parse(text: str) -> Module:
         elif word in ("program", "function"):
             functions.append(FunctionParser(s, records).function(word == "program"))
         else:
-            s.fail("record, extern, program or function")
+            s.fail("record, extern, program or function", start)
         s.skip_lines()
     programs = [f for f in functions if f.is_program]
     if len(programs) != 1:
@@ -116,11 +117,10 @@ class FunctionParser:
         return value
 
     def value(self) -> Value:
-        start = self.s.pos
+        start = self.s.here()
         id, _ = self.value_name()
         if id not in self.values:
-            self.s.pos = start
-            self.s.fail("a value that is defined above")
+            self.s.fail("a value that is defined above", start)
         return self.values[id]
 
     def values_up_to(self, end: str) -> tuple[Value, ...]:
@@ -188,12 +188,10 @@ class FunctionParser:
             while s.accept(","):
                 results.append(self.definition())
             s.expect("=")
-        start = s.pos
-        word = s.word("an op")
-        reader = _READERS.get(word)
+        start = s.here()
+        reader = _READERS.get(s.word("an op"))
         if reader is None:
-            s.pos = start
-            s.fail("an op")
+            s.fail("an op", start)
         return reader(self, results)
 
     # ------------------------------------------------------------ ops

@@ -27,11 +27,19 @@ class Scanner:
         self.text = text
         self.pos = 0
 
-    def fail(self, expected: str) -> NoReturn:
+    def fail(self, expected: str, at: int | None = None) -> NoReturn:
+        """Raise: `expected` does not stand here, or at another place."""
+        self.skip_space()
+        self.pos = self.pos if at is None else at
         line = self.text.count("\n", 0, self.pos) + 1
         col = self.pos - (self.text.rfind("\n", 0, self.pos) + 1) + 1
         rest = self.text[self.pos : self.pos + 20].split("\n")[0]
         raise IRSyntaxError(f"line {line} column {col}: expected {expected}, found `{rest}`")
+
+    def here(self) -> int:
+        """The position of what comes next, for `fail`."""
+        self.skip_space()
+        return self.pos
 
     def skip_space(self) -> None:
         match = _SPACE.match(self.text, self.pos)

@@ -162,9 +162,10 @@ def _named(s: Scanner, records: RecordNames) -> t.Type:
     if word == "branch":
         s.word()
         return t.BranchType(parse_fields(s, records))
+    start = s.here()
     shown, _ = parse_record_name(s)
     if shown not in records.by_text:
-        s.fail(f"a declared type, not {shown}")
+        s.fail("a declared type", start)
     return records.by_text[shown]
 
 
