@@ -59,7 +59,7 @@ REFUSED = [
     ({}, "missing_field", "text", "the field is missing"),
     ({"text": 3}, "wrong_type", "text", "expected a str, found an int"),
     ({"text": None}, "wrong_type", "text", "expected a str, found null"),
-    ({"text": "a", "score": 11}, "wrong_type", "score", "expected an int from 0 to 10, found 11"),
+    ({"text": "a", "score": 11}, "wrong_type", "score", "0 to 10, found 11"),
     ({"text": "a", "score": True}, "wrong_type", "score", "found a bool"),
     ({"text": "a", "score": "5"}, "wrong_type", "score", "found a str"),
     ({"text": "a", "tags": ["a", 2]}, "wrong_type", "tags[1]", "expected a str, found an int"),
