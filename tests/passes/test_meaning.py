@@ -72,7 +72,7 @@ def test_random_modules_exercise_the_passes() -> None:
     failures: set[str | None] = set()
     grown = 0
     for seed in range(40):
-        module = random_module(random.Random(seed), num_statements=4)
+        module = random_module(random.Random(seed))
         failure = shown(module, seed).failure
         failures.add(failure.code if failure else None)
         before = module
