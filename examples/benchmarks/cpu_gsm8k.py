@@ -1,9 +1,10 @@
 """GSM8K on a CPU: sglc beside transformers' generate and beside bare matmuls, in one run.
 
-    python examples/benchmarks/cpu_gsm8k.py QUESTIONS.jsonl SHOTS.jsonl [--rows 200] [--dtype float32]
+    python examples/benchmarks/cpu_gsm8k.py QUESTIONS.jsonl SHOTS.jsonl [--rows 200] [--bf16]
 
-Both generate exactly 64 tokens a row, greedily, EOS ignored. transformers runs one batch a size (its
-time a row hardly depends on how many batches follow), in the same type as sglc and, with --bf16, in bf16.
+Both generate exactly 64 tokens a row, greedily, EOS ignored. transformers runs one batch of each
+size (its time a row hardly depends on how many batches follow), in the same type as sglc and, with
+--bf16, in bf16.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ program extend(text: str):
 
 def write_rows(path: Path, count: int) -> None:
     rng = random.Random(1)
-    words = "river mill boat clear score old past 12 wait judge".split()
+    words = ["river", "mill", "boat", "clear", "score", "old", "past", "12", "wait", "judge"]
     with path.open("w") as file:
         for index in range(count):
             text = " ".join(rng.choice(words) for _ in range(6))

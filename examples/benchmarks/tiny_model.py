@@ -1,4 +1,4 @@
-"""A model folder of a few kilobytes: a byte-level BPE and a Llama config of two layers, no weights."""
+"""A model folder of a few kilobytes: a byte-level BPE and a two-layer Llama config, no weights."""
 
 from __future__ import annotations
 

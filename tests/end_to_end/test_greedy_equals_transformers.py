@@ -18,7 +18,7 @@ from sglc.runtime.model.locate import locate
 pytestmark = [pytest.mark.weights, pytest.mark.slow]
 
 NUM_PROMPTS, NUM_TOKENS = 50, 64
-NOUNS = "river clock garden violin harbour teacher window engine lantern orchard".split()
+NOUNS = ("river", "clock", "garden", "violin", "harbour", "teacher", "window", "engine", "orchard")
 OPENINGS = (
     "The history of the {a} and the {b} begins",
     "Q: Why would a {a} need a {b}?\nA:",

@@ -1,8 +1,8 @@
 """Tokens prefilled equal the size of the token trie of everything known before running.
 
-The brute force knows nothing of sglc: a random program is a tree of text, loops, forks and
-fragments, from which this file writes both the `.sgl` source and, in plain Python, every prompt that
-must stand before a gen. The trie's size is the number of distinct token prefixes of these prompts.
+The brute force knows nothing of sglc: a random program is a tree of text, loops and forks, from
+which this file writes both the `.sgl` source and, in plain Python, every prompt that must stand
+before a gen. The trie size is the number of distinct token prefixes of these prompts.
 """
 
 from __future__ import annotations
