@@ -114,10 +114,18 @@ def _stages(
     Inlined, the program has all that calls do and nothing is folded away yet; but what a call's
     value is bound to is only seen before.
     """
-    names = {n.text: "const" for n in checked.consts if isinstance(n, syntax.Name)}
+    names = {_dotted(node): "const" for node in checked.consts}
     for program in (lowered, inlined):
         names |= {name: str(stage) for name, stage in stages(program).names}
     return tuple(names.items())
+
+
+def _dotted(node: syntax.Node) -> str:
+    """`NAME`, or `module.NAME`."""
+    if isinstance(node, syntax.Attribute):
+        return f"{_dotted(node.value)}.{node.name.text}"
+    assert isinstance(node, syntax.Name)
+    return node.text
 
 
 class _Clock:

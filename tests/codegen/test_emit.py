@@ -32,6 +32,43 @@ CASES = Path(__file__).parents[1] / "compiler" / "lowering"
 OPTIONAL = [each.name for each in PIPELINE if each.is_optimization]
 
 NESTED = {
+    "groups bound again, in arms and in rounds, and joined": """
+program p(xs: list[str], n: int):
+    "start"
+    fork x in xs as g:
+        "{x}"
+        gen b
+    for x in xs:
+        if x == "a":
+            fork 2 as h:
+                gen c
+        else:
+            "between"
+            fork n as h:
+                gen c(temperature=0)
+                "{i}"
+        join h
+        join g
+        gen d
+    return [g.b, n]
+""",
+    "runs that outlive the loop that started them": """
+def ask(q: str) -> str:
+    "{q}"
+    gen reply
+    require reply != "cab", "cab"
+    return reply
+
+program p(xs: list[str], n: int):
+    let last = ""
+    let kept = []
+    for x in xs:
+        let one = run ask(x)
+        kept = kept + [run ask(last)]
+        last = one
+    let safe = try([run ask(k) for k in kept], [last])
+    return {"safe": safe, "kept": kept}
+""",
     "loops in branches in loops": """
 program p(xs: list[str], n: int):
     let all = []
@@ -232,7 +269,7 @@ def test_no_context_is_held_after_its_last_use(text: str, skip: Any) -> None:
         doomed |= {at} if after[at] and after[at] <= doomed else set()
     for at in range(len(code)):
         for to in after[at] - doomed:
-            for reg in held[at] - live[to]:
+            for reg in held[at, to] - live[to]:
                 assert _drops_next(code, to, reg), "\n".join([f"r{reg} at {at}", *listing(code)])
 
 
@@ -293,7 +330,8 @@ def _successors(code: Any) -> list[set[int]]:
 
 
 def _inside_try(after: list[set[int]], code: Any, enter: int) -> set[int]:
-    """The instructions between an EnterTry and its LeaveTry that can fail."""
+    """The instructions from an EnterTry to its LeaveTry at which its handler can take over: those
+    that fail, and the LeaveTry, which waits for other tasks that may."""
     seen: set[tuple[int, int]] = set()
     waiting = [(enter + 1, 1)]
     while waiting:
@@ -302,14 +340,16 @@ def _inside_try(after: list[set[int]], code: Any, enter: int) -> set[int]:
             continue
         seen.add((at, depth))
         change = {p.EnterTry: 1, p.LeaveTry: -1}.get(type(code[at]), 0)
-        waiting.extend((to, depth + change) for to in after[at])
-    return {at for at, _ in seen if isinstance(code[at], p.Eval | p.Extern | p.Select)}
+        own = after[at] - {getattr(code[at], "entry", None)}
+        waiting.extend((to, depth + change) for to in own)
+    failing = p.Eval | p.Extern | p.Select | p.LeaveTry
+    return {at for at, _ in seen if isinstance(code[at], failing)}
 
 
-def _held(code: Any, after: list[set[int]]) -> list[set[int]]:
-    """The registers that may hold a context after each instruction."""
+def _held(code: Any, after: list[set[int]]) -> dict[tuple[int, int], set[int]]:
+    """The registers that may hold a context on the way from one instruction to another."""
     before: list[set[int]] = [set() for _ in code]
-    held: list[set[int]] = [set() for _ in code]
+    held: dict[tuple[int, int], set[int]] = {}
     changed = True
     while changed:
         changed = False
@@ -321,7 +361,6 @@ def _held(code: Any, after: list[set[int]]) -> list[set[int]]:
                 new |= {d for d, s in zip(i.dsts, i.srcs, strict=True) if s in before[at]}
             if isinstance(i, p.Fork) and i.contexts is not None:
                 new.add(i.contexts)
-            held[at] = new
             for to in after[at]:
                 # a failing instruction leaves its result as it was
                 arrives = new | before[at] if isinstance(i, p.Eval | p.Extern) else set(new)
@@ -330,6 +369,7 @@ def _held(code: Any, after: list[set[int]]) -> list[set[int]]:
                     arrives -= {i.arg_item, i.arg_index}
                 if isinstance(i, p.Run) and to == i.entry:
                     arrives = before[at]
+                held[at, to] = arrives
                 if not arrives <= before[to]:
                     before[to] |= arrives
                     changed = True
