@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sglc.compiler import syntax
 from sglc.compiler.checked import Builtin
+from sglc.compiler.lower.constant import constant_value
 from sglc.compiler.lower.frame import Frame
 from sglc.ir import ops
 from sglc.ir.host import expr as host
@@ -18,6 +19,7 @@ GEN_METAS: dict[str, Type] = {
     "logprobs": JSON,
 }
 SELECT_METAS: dict[str, Type] = {"scores": ListType(FLOAT), "index": INT}
+DEFAULT_METHOD = "token_length_normalized"
 
 
 def metas_of(binder: syntax.Node) -> Collection[str]:
@@ -28,9 +30,6 @@ def metas_of(binder: syntax.Node) -> Collection[str]:
         case syntax.Select():
             return SELECT_METAS
     return ()
-
-
-DEFAULT_METHOD = "token_length_normalized"
 
 
 def lower_text(frame: Frame, node: syntax.Text) -> None:
@@ -55,16 +54,9 @@ def _special(frame: Frame, part: str | syntax.Interpolation) -> str | None:
         return None
     if frame.checked.callees[part.value] != Builtin("special"):
         return None
-    return constant_text(frame, part.value.args[0])
-
-
-def constant_text(frame: Frame, expr: syntax.Expr) -> str:
-    """The text of an expression that the checker knows to be const."""
-    value = frame.checked.consts.get(expr)
-    if value is None and isinstance(expr, syntax.String):
-        value = "".join(part for part in expr.parts if isinstance(part, str))
-    assert isinstance(value, str), "the checker wants a constant here"
-    return value
+    token = constant_value(part.value.args[0], frame.checked)
+    assert isinstance(token, str), "the checker wants the name of a token"
+    return token
 
 
 def _append(frame: Frame, node: syntax.Text, parts: tuple[str | syntax.Interpolation, ...]) -> None:
@@ -132,7 +124,7 @@ def lower_select(frame: Frame, node: syntax.Select) -> None:
     given = {keyword.name.text: keyword.value for keyword in node.options}
     method = DEFAULT_METHOD
     if "method" in given:
-        method = constant_text(frame, given["method"])
+        method = str(constant_value(given["method"], frame.checked))
     temperature = frame.expr(given["temperature"]) if "temperature" in given else None
     name = "" if node.name is None else node.name.text
     result = frame.new_context(frame.role)

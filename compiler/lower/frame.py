@@ -36,7 +36,7 @@ class Unit(Protocol):
 
 
 @dataclass(slots=True)
-class Scope:
+class FunctionScope:
     """What all frames of one function share. `lower_expr` and `lower_block` are the two dispatchers
     (`expressions.py`, `statements.py`), handed in so that each construct's file needs only frames.
     """
@@ -63,12 +63,11 @@ class Loop:
 
 @dataclass(slots=True)
 class Frame:
-    """`rounds` are the loop rounds and fork indices around, the tail of every path.
-
-    `thinking` names the `reasoning` block around.
+    """`names` are the values of the names bound here, `code` the ops so far. `rounds` are the loop
+    rounds and fork indices around, the tail of every path; `thinking` names the `reasoning` around.
     """
 
-    scope: Scope
+    scope: FunctionScope
     names: dict[str, ops.Value]
     code: list[ops.Op] = field(default_factory=list)
     rounds: ops.Path = ()
@@ -99,12 +98,7 @@ class Frame:
         assert isinstance(self.context.type, ops.ContextType)
         return self.context.type.role
 
-    def child(
-        self,
-        *,
-        round: ops.Value | None = None,
-        loop: Loop | None = None,
-    ) -> Frame:
+    def child(self, *, round: ops.Value | None = None, loop: Loop | None = None) -> Frame:
         """A frame for a region; `round` is the round or index that the region's paths add."""
         return replace(
             self,

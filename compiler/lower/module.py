@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from sglc.compiler import syntax
 from sglc.compiler.checked import CheckedProgram
-from sglc.compiler.host import to_host
 from sglc.compiler.lower import facts
+from sglc.compiler.lower.constant import constant_expr, constant_value
 from sglc.compiler.lower.expressions import lower_expr
-from sglc.compiler.lower.frame import CONTEXT, Frame, Scope
+from sglc.compiler.lower.frame import CONTEXT, Frame, FunctionScope
 from sglc.compiler.lower.statements import lower_block, lower_return, returns_names
 from sglc.ir import ops
 from sglc.ir.host import expr as host
-from sglc.ir.host.evaluate import evaluate
 from sglc.ir.types import NULL
 from sglc.passes.stages import Stage
 
@@ -46,8 +45,8 @@ class _Lowering:
             functions.append(self._fragment(fragment, role, name))
         return ops.Module(program, tuple(functions), tuple(self._externs()), self.checked.sources)
 
-    def _scope(self, owner: facts.Owner, role: str | None) -> Scope:
-        return Scope(
+    def _scope(self, owner: facts.Owner, role: str | None) -> FunctionScope:
+        return FunctionScope(
             self,
             owner,
             role,
@@ -88,20 +87,17 @@ class _Lowering:
             frame.region(end, params),
             is_program=True,
             params=tuple(
-                ops.Param(value, None if param.default is None else self._constant(param.default))
+                ops.Param(value, _default(param, self.checked))
                 for param, value in zip(program.params, params, strict=True)
             ),
             result=self.checked.results[program],
             returns_names=returns_names(program),
         )
 
-    def _constant(self, expr: syntax.Expr) -> host.Expr:
-        return to_host(expr, self.checked, _no_operand)
-
     def _externs(self) -> list[ops.ExternDecl]:
         declared = []
         for extern, name in self.checked.externs.items():
-            options = {o.name.text: evaluate(self._constant(o.value)) for o in extern.options}
+            options = {o.name.text: constant_value(o.value, self.checked) for o in extern.options}
             timeout, retries = options.get("timeout"), options.get("retries", 0)
             assert isinstance(timeout, int | float | None)
             assert isinstance(retries, int)
@@ -111,5 +107,5 @@ class _Lowering:
         return declared
 
 
-def _no_operand(node: syntax.Node) -> int:
-    raise AssertionError(f"{node} is not constant")
+def _default(param: syntax.Param, checked: CheckedProgram) -> host.Expr | None:
+    return None if param.default is None else constant_expr(param.default, checked)
