@@ -35,7 +35,6 @@ USER_ERRORS = (
     ("sglc.codegen.plan_file", "PlanError"),
     ("sglc.commands", "UsageError"),
     ("sglc.compiler.driver", "UnknownPass"),
-    ("sglc.compiler.driver", "UnknownPass"),
     ("sglc.runtime.append_file", "ResultError"),
     ("sglc.runtime.extern_file", "ExternError"),
     ("sglc.runtime.model.errors", "ModelError"),
