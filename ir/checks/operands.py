@@ -124,8 +124,10 @@ def _unbound(expr: e.Expr, bound: frozenset[str]) -> Iterator[str]:
 
 
 def known_metas(function: Function) -> Iterator[str]:
-    """Metas and methods are those of the language, each meta once."""
+    """Metas and methods are those of the language; each meta and each option stands once."""
     for op in graph.walk(function.body):
+        if isinstance(op, ops.Gen) and len(dict(op.options)) != len(op.options):
+            yield f"an option stands twice in {shown(op)}"
         if isinstance(op, ops.Gen | ops.Select):
             known = GEN_METAS if isinstance(op, ops.Gen) else SELECT_METAS
             names = [name for name, _ in op.metas]

@@ -230,6 +230,7 @@ def items_of(value: Value) -> list[Value]:
     if isinstance(value, list):
         return value
     if isinstance(value, str | dict):
+        check_items(len(value))
         return list(value)
     raise type_error(f"cannot go through {kind(value)}")
 

@@ -26,7 +26,7 @@ def split(env: HostEnv, text: Value, separator: Value = None, max: Value = -1) -
     at = None if separator is None else _text("split", separator)
     if at == "":
         raise value_error("`split` at an empty separator")
-    check_items(len(whole) if at is None else whole.count(at) + 1)
+    check_items(len(whole) // 2 + 1 if at is None else whole.count(at) + 1)
     parts: list[Value] = [*whole.split(at, _int("split", max))]
     return parts
 

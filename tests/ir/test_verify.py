@@ -60,6 +60,10 @@ FAULTS = {
         program("%2: ctx, %3: str, %4: str = gen from %1 as str metas [mood] path []"),
         "unknown or repeated metas in",
     ),
+    "option twice": (
+        program("%2: int = let 1\n%3: ctx, %4: str = gen from %1 as str with (n=%2, n=%2) path []"),
+        "an option stands twice in",
+    ),
     "unknown method": (
         program("%2: list[str] = let []\n%3: ctx, %4: str = select from %1 in %2 by luck path []"),
         "`luck` is no method of select",
