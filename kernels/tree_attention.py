@@ -40,10 +40,10 @@ class SharedExtent:
 @dataclass(frozen=True, slots=True)
 class CausalRuns:
     """Runs of rows, each seeing the rows of its run up to itself. `rows` is [R, n], short runs
-    padded at their end with any row; `is_row` [R, n] tells rows from padding."""
+    padded at their end with any row; `real` are the indices of the true rows in it, flattened."""
 
     rows: Tensor
-    is_row: Tensor
+    real: Tensor
     level: int
 
 
@@ -102,24 +102,36 @@ def tree_attention(
     exact = torch.float64 if q.dtype == torch.float64 else torch.float32
     # heads first: then the rows of an extent are one matrix a kv head
     q_heads = q.reshape(T, K, G, D).transpose(0, 1).contiguous()  # [K, T, G, D]
-    outs = q.new_zeros((work.num_levels, K, T, G, D), dtype=exact)
-    lses = q.new_full((work.num_levels, K, T, G), -math.inf, dtype=exact)
+    outs = q.new_zeros((work.num_levels, T, K, G, D), dtype=exact)
+    lses = q.new_full((work.num_levels, T, K, G), -math.inf, dtype=exact)
     for extent in work.shared:
-        end = extent.slot + extent.num_tokens
-        y, lse = _attend_all(
-            q_heads[:, extent.rows], k_pool[extent.slot : end], v_pool[extent.slot : end]
-        )
-        outs[extent.level, :, extent.rows] = y
-        lses[extent.level, :, extent.rows] = lse
+        slots = slice(extent.slot, extent.slot + extent.num_tokens)
+        y, lse = _attend_all(_select(q_heads, 1, extent.rows), k_pool[slots], v_pool[slots])
+        _put(outs[extent.level], extent.rows, y)
+        _put(lses[extent.level], extent.rows, lse)
     for runs in work.causal:
-        rows = runs.rows[runs.is_row]
-        y, lse = _attend_causal(q[runs.rows], k[runs.rows], v[runs.rows])
-        # [R, n, H, D] -> [rows, K, G, D]
-        outs[runs.level, :, rows] = y[runs.is_row].view(-1, K, G, D).transpose(0, 1).to(exact)
-        lses[runs.level, :, rows] = lse[runs.is_row].view(-1, K, G).transpose(0, 1)
+        R, n = runs.rows.shape
+        rows = runs.rows.view(-1)
+        y, lse = _attend_causal(*(x.index_select(0, rows).view(R, n, -1, D) for x in (q, k, v)))
+        _put(outs[runs.level], rows[runs.real], y.reshape(R * n, K, G, D)[runs.real])
+        _put(lses[runs.level], rows[runs.real], lse.reshape(R * n, K, G)[runs.real])
     for own in work.own:
         _attend_own(q, k_pool, v_pool, own, outs[own.level], lses[own.level])
-    return _merge(outs, lses).transpose(0, 1).reshape(T, H, D).to(q.dtype)
+    return _merge(outs, lses).view(T, H, D).to(q.dtype)
+
+
+def _select(x: Tensor, dim: int, rows: slice | Tensor) -> Tensor:
+    if isinstance(rows, slice):
+        return x.narrow(dim, rows.start, rows.stop - rows.start)
+    return x.index_select(dim, rows)
+
+
+def _put(out: Tensor, rows: slice | Tensor, x: Tensor) -> None:
+    """out[rows] = x."""
+    if isinstance(rows, slice):
+        out[rows] = x
+    else:
+        out.index_copy_(0, rows, x.to(out.dtype))
 
 
 def _merge(outs: Tensor, lses: Tensor) -> Tensor:
@@ -132,13 +144,14 @@ def _merge(outs: Tensor, lses: Tensor) -> Tensor:
 
 
 def _attend_all(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Every query to every key. q [K, r, G, D], k and v [L, K, D]; results [K, r, G, D]
-    and log-sum-exps [K, r, G]."""
+    """Every query to every key. q [K, r, G, D], k and v [L, K, D]; results [r, K, G, D]
+    and log-sum-exps [r, K, G]."""
     K, r, G, D = q.shape
     folded = q.reshape(1, K, r * G, D)
     k, v = k.transpose(0, 1)[None], v.transpose(0, 1)[None]  # [1, K, L, D]
     y, lse = _attend_heads(folded, k, v, is_causal=False)
-    return y.reshape(K, r, G, D), lse.reshape(K, r, G)
+    y, lse = y.view(K, r, G, D), lse.view(K, r, G)
+    return y.transpose(0, 1), lse.transpose(0, 1)
 
 
 def _attend_causal(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,7 +182,7 @@ def _attend_heads(q: Tensor, k: Tensor, v: Tensor, is_causal: bool) -> tuple[Ten
 def _attend_own(
     q: Tensor, k_pool: Tensor, v_pool: Tensor, own: OwnBlocks, out: Tensor, lse: Tensor
 ) -> None:
-    """One product a block and group of kv heads, into `out` [K, T, G, D] and `lse` [K, T, G].
+    """One product a block and group of kv heads, into `out` [T, K, G, D] and `lse` [T, K, G].
 
     A product of G queries is too small to be fast, so `m` kv heads go together: their queries form
     a block diagonal [m*G, m*D] against the [BLOCK, m*D] that lies contiguous in the pool.
@@ -179,30 +192,35 @@ def _attend_own(
     G, n = H // K, own.owners.shape[0]
     m = _merged_heads(K, G)
     exact = out.dtype
-    q_groups = q.new_zeros((T + 1, K // m, m, G, m, D))  # row T: of blocks that nobody sees
     scaled = (q * D**-0.5).view(T, K // m, m, G, D)
-    q_groups[:T].diagonal(dim1=2, dim2=4).copy_(scaled.permute(0, 1, 3, 4, 2))
-    q_blocks = q_groups.view(T + 1, K // m, m * G, m * D)[own.owners]  # [n, K/m, mG, mD]
+    diagonal = q.new_zeros((T + 1, K // m, m, G, m, D))  # row T: of blocks that nobody sees
+    diagonal[:T].diagonal(dim1=2, dim2=4).copy_(scaled.permute(0, 1, 3, 4, 2))
+    q_blocks = diagonal.view(T + 1, -1).index_select(0, own.owners)
+    q_blocks = q_blocks.view(n, K // m, m * G, m * D)
     slots = torch.arange(BLOCK, device=q.device)
     hidden = ((slots < own.lo[:, None]) | (slots >= own.hi[:, None]))[:, None]  # [n, 1, BLOCK]
-    owners = own.owners[:, None].expand(n, m * G)
     for group in range(K // m):
         heads = slice(group * m, (group + 1) * m)
         k, v = (_block_view(pool, own, n)[:, :, heads].flatten(2) for pool in (k_pool, v_pool))
         scores = torch.bmm(q_blocks[:, group], k.transpose(1, 2)).to(exact)  # [n, mG, BLOCK]
         scores.masked_fill_(hidden, -math.inf)
-        highest = scores.new_full((T + 1, m * G), -math.inf)
+        highest = scores.new_full((T + 1, m * G), torch.finfo(exact).min)
+        owners = own.owners[:, None].expand(n, m * G)
         highest.scatter_reduce_(0, owners, scores.amax(-1), "amax")
-        # a row without a visible slot (row T among them) must not make NaN of -inf - -inf
-        base = highest.clamp_min(torch.finfo(exact).min)
-        weights = scores.sub_(base[own.owners].unsqueeze(-1)).exp_()
-        total = scores.new_zeros((T + 1, m * G)).index_add_(0, own.owners, weights.sum(-1))[:T]
-        y = torch.bmm(weights.to(v.dtype), v).view(n, m, G, m, D)
-        y = y.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2).to(exact)  # [n, m, G, D]
-        whole = y.new_zeros((T + 1, m, G, D)).index_add_(0, own.owners, y)[:T]
-        whole /= total.view(T, m, G, 1).clamp_min(torch.finfo(exact).tiny)
-        out[heads] = whole.transpose(0, 1)
-        lse[heads] = (base[:T] + total.log()).view(T, m, G).transpose(0, 1)
+        weights = scores.sub_(highest.index_select(0, own.owners).unsqueeze(-1)).exp_()
+        total = _sum_by_owner(weights.sum(-1), own.owners, T)  # [T, mG]
+        y = torch.bmm(weights.to(v.dtype), v).view(n, m, G, m, D).diagonal(dim1=1, dim2=3)
+        y = y.permute(0, 3, 1, 2).reshape(n, m * G * D).to(exact)
+        whole = _sum_by_owner(y, own.owners, T)
+        # rows that see none of the blocks divide nothing by something
+        scale = 1 / total.clamp_min(torch.finfo(exact).tiny)
+        torch.mul(whole.view(T, m, G, D), scale.view(T, m, G, 1), out=out[:, heads])
+        lse[:, heads] = (highest[:T] + total.log()).view(T, m, G)
+
+
+def _sum_by_owner(x: Tensor, owners: Tensor, T: int) -> Tensor:
+    """[n, F] to [T, F]: row t is the sum of the rows whose owner is t."""
+    return x.new_zeros((T + 1, x.shape[1])).index_add_(0, owners, x)[:T]
 
 
 def _merged_heads(K: int, G: int) -> int:
@@ -222,6 +240,6 @@ def _block_view(pool: Tensor, own: OwnBlocks, n: int) -> Tensor:
 def bytes_moved(work: TreeWork, T: int, H: int, K: int, D: int, itemsize: int) -> int:
     """Bytes one call reads and writes at least: KV of each item once, q in and y out."""
     tokens = sum(extent.num_tokens for extent in work.shared)
-    tokens += sum(int(runs.is_row.sum()) for runs in work.causal)
+    tokens += sum(len(runs.real) for runs in work.causal)
     tokens += sum(BLOCK * own.owners.shape[0] for own in work.own)
     return (2 * tokens * K * D + 2 * T * H * D) * itemsize

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sglc.runtime.engine.forward import Forward
 from sglc.runtime.engine.generation import Finished, Generation
+from sglc.runtime.engine.host_memory import keep_freed_memory
 from sglc.runtime.engine.intake import Intake
 from sglc.runtime.engine.job import GenJob, Job, ScoreJob
 from sglc.runtime.engine.lanes import Lanes
@@ -63,7 +64,6 @@ class TreeEngine:
     ) -> None:
         config, device = model.config, model.device
         bytes_per_slot = config.kv_elements_per_token * model.dtype.itemsize
-        # an engine never needs more than all its running requests at full length
         self._max_batch = max_batch or MAX_BATCH.get(device.type, MAX_BATCH["cuda"])
         self._step_tokens = step_tokens or STEP_TOKENS.get(device.type, STEP_TOKENS["cuda"])
         num_slots = slots_for(kv_memory, bytes_per_slot, device)
@@ -76,6 +76,8 @@ class TreeEngine:
             model.dtype,
             device,
         )
+        if device.type == "cpu":
+            keep_freed_memory()  # after the pool, whose pages are touched as they are needed
         self._tree = Tree(self._slots)
         self._root = Handle(self._tree, self._tree.root)
         self._queue = WaitingQueue(self._tree.root)

@@ -108,8 +108,8 @@ class Lanes:
         return self._shared, self._num_shared_levels
 
     def pieces(self) -> Indices:
-        """What single rows see, tails included, as `work.Pieces.columns` gives it; call after `feed`
-        and `shared`."""
+        """What single rows see, tails included, as `work.Pieces.columns` gives it; call after
+        `feed` and `shared`."""
         starts = self._view_starts[self.active]
         growing = np.stack([np.arange(len(starts)), starts, self._slots[self.active] - starts])
         return np.concatenate([self._pieces.columns(), growing], axis=1)

@@ -22,7 +22,7 @@ from sglc.runtime.engine.tree import Node
 
 Indices = NDArray[np.int64]
 DENSE_AT = 0.5  # used share of a range of blocks from which it is viewed whole, not gathered
-SHORT_RUN = 64  # tokens of a segment up to which segments of about one length go together
+SHORT_RUN = 128  # tokens of a segment up to which segments of about one length go together
 
 
 @dataclass(slots=True)
@@ -152,8 +152,8 @@ def causal_runs(segments: Sequence[Segment], level: int, device: torch.device) -
         lens = np.array([len(segment) for segment in group])[:, None]
         offsets = np.arange(lens.max())
         rows = torch.from_numpy(firsts + np.minimum(offsets, lens - 1)).to(device)
-        is_row = torch.from_numpy(offsets < lens).to(device)
-        runs.append(CausalRuns(rows, is_row, level))
+        real = torch.from_numpy(np.flatnonzero(offsets < lens)).to(device)
+        runs.append(CausalRuns(rows, real, level))
     return runs
 
 
@@ -163,9 +163,9 @@ def own_blocks(
     level: int,
     device: torch.device,
 ) -> list[OwnBlocks]:
-    """Pieces (columns of `Pieces`) cut at block boundaries: blocks of one row as a view of the range they lie in, if they
-    fill it well; blocks that more rows see (and all of them, if not) gathered, on the next
-    level."""
+    """Pieces (columns of `Pieces`) cut at block boundaries: blocks of one row as a view of the
+    range they lie in, if they fill it well; blocks that more rows see (and all of them, if not)
+    gathered, on the next level."""
     rows, slots, counts = pieces
     if not len(rows):
         return []
