@@ -114,7 +114,9 @@ def _stages(
     Inlined, the program has all that calls do and nothing is folded away yet; but what a call's
     value is bound to is only seen before.
     """
-    names = {_dotted(node): "const" for node in checked.consts}
+    # the table also holds the names of control tokens, which are strings
+    named = (n for n in checked.consts if isinstance(n, syntax.Name | syntax.Attribute))
+    names = {_dotted(node): "const" for node in named}
     for program in (lowered, inlined):
         names |= {name: str(stage) for name, stage in stages(program).names}
     return tuple(names.items())
