@@ -43,6 +43,8 @@ def gen_options(
     for name, value in given.items():
         if name == "logit_bias":
             fields[name] = _logit_bias(value, tokenizer)
+        elif name == "stop_token_ids":
+            fields[name] = _token_ids(value, tokenizer)
         elif name in _READERS:
             fields[name] = _READERS[name](name, value)
         else:
@@ -68,10 +70,13 @@ def _int(name: str, value: Value, low: int | None = None, high: int | None = Non
 
 
 def _float(name: str, value: Value, low: float | None = None, high: float | None = None) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not _within(value, low, high):  # type: ignore[arg-type]
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (OverflowError, TypeError, ValueError):
+        number = math.nan
+    if isinstance(value, str) or not math.isfinite(number) or not _within(number, low, high):
         raise _bad(name, value, f"a number{_range(low, high)}")
-    return float(value)  # type: ignore[arg-type]
+    return number
 
 
 def _within(value: Any, low: float | None, high: float | None) -> bool:
@@ -129,9 +134,10 @@ def _regexes(name: str, value: Value) -> tuple[str, ...]:
     return patterns
 
 
-def _token_ids(name: str, value: Value) -> tuple[int, ...]:
+def _token_ids(value: Value, tokenizer: Tokenizer) -> tuple[int, ...]:
     ids = value if isinstance(value, list) else [value]
-    return tuple(_int(name, token_id, 0) for token_id in ids)
+    last = tokenizer.vocab_size - 1
+    return tuple(_int("stop_token_ids", token_id, 0, last) for token_id in ids)
 
 
 def _logit_bias(value: Value, tokenizer: Tokenizer) -> tuple[tuple[int, float], ...]:
@@ -173,7 +179,6 @@ _READERS: dict[str, Callable[[str, Value], Any]] = {
     "max_tokens": _ints(1),
     "min_tokens": _ints(0),
     "stop": _texts,
-    "stop_token_ids": _token_ids,
     "stop_regex": _regexes,
     "temperature": _floats(0.0),
     "top_p": _top_p,

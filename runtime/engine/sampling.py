@@ -22,6 +22,8 @@ from sglc.runtime.model.spec import Tokenizer
 
 Indices = NDArray[np.int64]
 
+COLDEST, HOTTEST = 1e-6, 1e30  # temperatures by which fp32 logits, masked ones too, can be divided
+
 
 class TokenMasks:
     """Which ids no gen may sample, and which only some."""
@@ -36,6 +38,10 @@ class TokenMasks:
 
 def _ids(ids: frozenset[int] | set[int | None], device: torch.device) -> Tensor:
     return torch.tensor(sorted(id for id in ids if id is not None), dtype=torch.int64).to(device)
+
+
+def _within_fp32(temperature: float) -> float:
+    return min(max(temperature, COLDEST), HOTTEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,7 @@ class Sampler:
         self._all_greedy = all(option.is_greedy for option in options)
         self._drawn = self._rows(lambda option: not option.is_greedy, options)
         drawn = [option for option in options if not option.is_greedy]
-        self._temperature = self._floats([option.temperature for option in drawn])[:, None]
+        self._temperature = self._floats([_within_fp32(o.temperature) for o in drawn])[:, None]
         self._filtered = self._rows(
             lambda option: option.top_k > 0 or option.top_p < 1 or option.min_p > 0, drawn
         )

@@ -45,6 +45,19 @@ def test_a_stop_text_ends_the_gen(new_engine, run, gen, naive_greedy, tokenizer)
     assert result.prefix.token_ids() == [*context, *result.token_ids]
 
 
+def test_temperatures_beyond_fp32(new_engine, run, gen, naive_greedy) -> None:
+    """The coldest draw is the greedy one; the hottest still keeps to the masks."""
+    engine = new_engine()
+    prefix = engine.extend(engine.root, list(range(1, 30)))
+    cold = gen(prefix, max_tokens=8, temperature=1e-300)
+    hot = [gen(prefix, max_tokens=8, temperature=1e300, seed=seed) for seed in range(20)]
+    results = run(engine, [cold, *hot])
+    assert results[cold].token_ids == tuple(naive_greedy(list(range(1, 30)), 8))
+    drawn = {token for request in hot for token in results[request].token_ids}
+    assert len(drawn) > 20
+    assert 95 not in drawn  # a control token
+
+
 def test_stop_ids_and_min_tokens(new_engine, run, gen, naive_greedy) -> None:
     engine = new_engine()
     context = list(range(1, 30))

@@ -156,6 +156,9 @@ def test_gen_options_and_metas(plan_of, run_plan, tokenizer):
         ("top_p", 2, "top_p is 2, expected a number above 0 and up to 1"),
         ("stop_regex", '"("', "stop_regex is not a regex: missing ), unterminated subpattern"),
         ("logit_bias", '{"zz": 1}', "logit_bias: 'zz' is 2 tokens, not one"),
+        ("stop_token_ids", "[-1]", "stop_token_ids is -1, expected an int of 0.."),
+        ("stop_token_ids", "[100000]", "stop_token_ids is 100000, expected an int of 0.."),
+        ("temperature", 10**400, "temperature is 1000"),
         ("min_tokens", 129, "min_tokens is 129, above max_tokens 128"),
     ],
 )
@@ -607,7 +610,7 @@ def test_the_value_is_checked_against_the_declared_type(plan_of, run_plan):
     assert good.output == 3
     assert (bad.code, bad.message) == (
         "type_error",
-        "the program's value: expected an int from 0 to 10, found 11",
+        "the program's value: expected an int of 0 to 10, found 11",
     )
 
 
