@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from sglc.ir import graph, ops
+from sglc.ir import ops
 from sglc.ir import types as t
 from sglc.ir.host import expr as e
 from sglc.ir.host.expr import Expr
@@ -45,6 +45,7 @@ def random_module(draw: random.Random, *, num_statements: int = 6) -> Module:
     block.context = block.ids.value(CTX)
     block.code.append(ops.Start(block.context))
     block.leave_role = True
+    block.call()
     block.statements()
     end = ops.Leave((block.context, block.some(t.STR)))
     program = Function(
@@ -71,6 +72,8 @@ def _fragment(
     block.context = start = block.ids.value(CTX)
     param = block.known(t.STR, "text")
     block.leave_role = True
+    block.statements()
+    block.jump()
     block.statements()
     end = ops.Leave((block.context, block.some(t.STR)))
     return Function(name, Region((start, param), tuple(block.code), end), result=t.STR)
@@ -316,16 +319,23 @@ class _Block:
 
     def looped(self, inner: _Block, args: tuple[Value, ...]) -> Region:
         inner.statements()
+        for _ in range(self.draw.randrange(3)):
+            inner.jump()
+            inner.append()
         values = (inner.context, inner.some(t.STR), inner.some(t.INT))
-        kind = ops.Break if self.draw.random() < 0.1 else ops.Continue
-        return Region(args, tuple(inner.code), kind(values))
+        ends: list[ops.Terminator] = [ops.Continue(values)] * 8 + [ops.Break(values)]
+        if inner.context.type == CTX and inner.leave_role:
+            ends.append(ops.Leave(values[:2]))
+        return Region(args, tuple(inner.code), self.draw.choice(ends))
 
     def leave_loop(self) -> tuple[Value, ...]:
         self.context = self.ids.value(self.context.type)
         return (self.context, self.known(t.STR), self.known(t.INT))
 
     def for_(self) -> None:
-        items, inits = self.some(STRINGS), (self.context, self.some(t.STR), self.some(t.INT))
+        listed = literal([self.draw.choice(_WORDS) for _ in range(self.draw.randrange(4))])
+        items = self.let(STRINGS, listed) if self.draw.random() < 0.5 else self.some(STRINGS)
+        inits = (self.context, self.some(t.STR), self.some(t.INT))
         round = self.ids.value(t.INT)
         inner = self.child(round=round)
         item = inner.known(t.STR, "item")
@@ -387,7 +397,3 @@ class _Block:
         self.code.append(ops.Try((context, text), body, handler))
         self.context = context
         self.values.append(text)
-
-
-def num_ops(module: Module) -> int:
-    return sum(1 for f in graph.all_functions(module) for _ in graph.walk(f.body))

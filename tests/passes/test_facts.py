@@ -72,6 +72,8 @@ def test_a_value_is_as_late_as_what_it_comes_from() -> None:
 def test_what_is_not_of_the_gen_stage_does_not_depend_on_the_model(seed: int) -> None:
     draw = random.Random(seed)
     module = run_pipeline(random_module(draw), skip=["dce"])
+    if graph.leaves_early(module.program.body):
+        return  # then the model may decide which value it is
     value = module.program.body.end.values[1]
     if stages(module.program).by_value[value.id] is Stage.GEN:
         return
