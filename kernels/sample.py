@@ -91,7 +91,7 @@ def filter_logits(logits: Tensor, top_k: Tensor, top_p: Tensor, min_p: Tensor) -
     """
     V = logits.shape[1]
     num_candidates = min(V, max(CANDIDATES, int(top_k.max())))
-    best = logits.topk(num_candidates, dim=-1).values  # [R, C], descending
+    best, ids = logits.topk(num_candidates, dim=-1)  # [R, C], descending
     highest = best[:, :1]
     threshold = torch.full_like(highest, -math.inf)
     limits = (top_k > 0) & (top_k < V)
@@ -100,23 +100,23 @@ def filter_logits(logits: Tensor, top_k: Tensor, top_p: Tensor, min_p: Tensor) -
         threshold = torch.where(limits[:, None], kth, threshold)
         logits.masked_fill_(logits < threshold, -math.inf)
     if bool((top_p < 1).any()):
-        nucleus = _nucleus(logits, best, top_p)
+        nucleus = _nucleus(logits, best, ids, top_p)
         threshold = torch.maximum(threshold, nucleus)
     threshold = torch.maximum(threshold, highest + min_p[:, None].log())  # log 0 = -inf
     return logits.masked_fill_(logits < threshold, -math.inf)
 
 
-def _nucleus(logits: Tensor, best: Tensor, top_p: Tensor) -> Tensor:
+def _nucleus(logits: Tensor, best: Tensor, ids: Tensor, top_p: Tensor) -> Tensor:
     """The lowest logit [R, 1] among the fewest likeliest tokens that hold `top_p` together."""
-    lse = logits.logsumexp(-1, keepdim=True)
-    held = (best - lse).exp_().cumsum(-1)
+    # a softmax works row by row, where a sum over few rows may be cut among threads
+    held = logits.softmax(-1).gather(1, ids).cumsum(-1)
     reaches = held >= top_p[:, None]
     last = reaches.int().argmax(-1, keepdim=True)
     threshold = best.gather(1, last)
     missed = (~reaches[:, -1] & (top_p < 1)).nonzero()[:, 0]
     if len(missed) and best.shape[1] < logits.shape[1]:
-        whole = logits[missed].sort(dim=-1, descending=True).values
-        threshold[missed] = _nucleus(logits[missed], whole, top_p[missed])
+        whole = logits[missed].sort(dim=-1, descending=True)
+        threshold[missed] = _nucleus(logits[missed], whole.values, whole.indices, top_p[missed])
     elif len(missed):  # rounding kept the sum below top_p: everything stays
         threshold[missed] = -math.inf
     return torch.where(top_p[:, None] < 1, threshold, -math.inf)

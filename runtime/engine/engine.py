@@ -14,6 +14,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from sglc.runtime.engine.fixed_forward import FixedForward
 from sglc.runtime.engine.forward import Forward
 from sglc.runtime.engine.generation import Finished, Generation
 from sglc.runtime.engine.host_memory import keep_freed_memory
@@ -48,7 +49,8 @@ class TreeEngine:
 
     `kv_memory` is in bytes (None: a share of the free memory), `max_batch` bounds the requests that
     are admitted together, `step_tokens` the prompt tokens of one step. `thinking` names the control
-    tokens that a gen may be allowed to sample.
+    tokens that a gen may be allowed to sample. `deterministic` makes every result the same bytes in
+    any batch.
     """
 
     def __init__(
@@ -86,7 +88,8 @@ class TreeEngine:
         self._generation = Generation(self._lanes, tokenizer, thinking, device)
         self._intake = Intake(self._tree, tokenizer, config.context_len, num_slots)
         self._scoring = Scoring(self._tree)
-        self._forward = Forward(model, self._pool)
+        new_forward = FixedForward if deterministic else Forward
+        self._forward: FixedForward | Forward = new_forward(model, self._pool)
         self._device = device
         self._jobs: dict[Request, Job] = {}  # unanswered
         self._prefilling: list[Job] = []  # admitted, in order

@@ -47,8 +47,7 @@ class Scoring:
         counts = [len(choices.children[entry]) for choices, entry in jobs]
         tokens = [choices.tokens[e] for choices, entry in jobs for e in choices.children[entry]]
         rows = torch.arange(len(jobs)).repeat_interleave(torch.tensor(counts)).to(logits.device)
-        picked = logits[rows, torch.tensor(tokens).to(logits.device)]
-        values = (picked - logits.logsumexp(-1)[rows]).tolist()
+        values = logits.log_softmax(-1)[rows, torch.tensor(tokens).to(logits.device)].tolist()
         at = 0
         for (choices, entry), count in zip(jobs, counts, strict=True):
             choices.read(entry, values[at : at + count])

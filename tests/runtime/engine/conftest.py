@@ -83,6 +83,11 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
+def tiny() -> Callable[..., Transformer]:
+    return tiny_model
+
+
+@pytest.fixture(scope="session")
 def model() -> Transformer:
     return tiny_model()
 
