@@ -21,8 +21,7 @@ from sglc.runtime.engine.step_rows import StepRows
 from sglc.runtime.models.transformer import Transformer
 
 TILE = 64
-PROBE = 7  # tokens that are repeated in the probing tile; odd, so that they meet all places in a
-vector
+PROBE = 7  # tokens repeated in the probing tile; odd, so that they meet all places in a vector
 
 
 class FixedForward:
