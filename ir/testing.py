@@ -323,7 +323,8 @@ class _Block:
             inner.jump()
             inner.append()
         values = (inner.context, inner.some(t.STR), inner.some(t.INT))
-        ends: list[ops.Terminator] = [ops.Continue(values)] * 8 + [ops.Break(values)]
+        ends: list[ops.Terminator] = [ops.Break(values)]
+        ends += [ops.Continue(values)] * 8
         if inner.context.type == CTX and inner.leave_role:
             ends.append(ops.Leave(values[:2]))
         return Region(args, tuple(inner.code), self.draw.choice(ends))
