@@ -82,6 +82,11 @@ def compile_plan(args: argparse.Namespace) -> int:
 
 def run_rows(args: argparse.Namespace) -> int:
     """Run a plan, or a program compiled on the spot, over rows."""
+    # Threads that wait for each other sleep soon: by default they spin for milliseconds, and where
+    # other work wants the cores too, a run took 4 times as long (2 cores, load 4, torch 2.13,
+    # November 2026).
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
     from sglc.codegen.plan_file import read_plan
     from sglc.runtime.extern_file import check_externs, load_externs
     from sglc.runtime.job import Job, run_job
