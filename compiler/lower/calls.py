@@ -7,6 +7,7 @@ task of its own.
 from __future__ import annotations
 
 from sglc.compiler import syntax
+from sglc.compiler.lower.fit import fitted
 from sglc.compiler.lower.frame import Frame
 from sglc.ir import ops
 from sglc.ir.types import NULL, Type
@@ -92,13 +93,19 @@ def _arguments(
     frame: Frame, call: syntax.Call, params: tuple[syntax.Param, ...]
 ) -> tuple[ops.Value, ...]:
     """The arguments in the order of the parameters, evaluated in the order written."""
-    given = {
-        param.name.text: frame.expr(arg) for param, arg in zip(params, call.args, strict=False)
-    }
+    by_name = {param.name.text: param for param in params}
+    given: dict[str, ops.Value] = {}
+
+    def give(name: str, arg: syntax.Expr) -> None:
+        wanted = frame.checked.types[by_name[name].type]
+        given[name] = fitted(frame, frame.expr(arg), wanted, arg.span)
+
+    for param, arg in zip(params, call.args, strict=False):
+        give(param.name.text, arg)
     for keyword in call.keywords:
-        given[keyword.name.text] = frame.expr(keyword.value)
+        give(keyword.name.text, keyword.value)
     for param in params:
         if param.name.text not in given:
             assert param.default is not None, "the checker wants every argument"
-            given[param.name.text] = frame.expr(param.default)
+            give(param.name.text, param.default)
     return tuple(given[param.name.text] for param in params)

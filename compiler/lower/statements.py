@@ -5,6 +5,7 @@ from __future__ import annotations
 from sglc.compiler import syntax
 from sglc.compiler.lower import appending, control, order
 from sglc.compiler.lower.facts import Owner, walk
+from sglc.compiler.lower.fit import fitted
 from sglc.compiler.lower.frame import CONTEXT, Frame
 from sglc.ir import ops
 from sglc.ir.host import expr as host
@@ -49,8 +50,14 @@ def _lower_statement(frame: Frame, node: syntax.Stmt) -> ops.Terminator | None:
             control.lower_fork(frame, node)
         case syntax.Join():
             control.lower_join(frame, node)
-        case syntax.Let(name=name, value=value) | syntax.Assign(name=name, value=value):
+        case syntax.Let(name=name, value=value):
             frame.bind(name.text, frame.expr(value, name.text))
+        case syntax.Assign(name=name, value=value):
+            rebound = frame.expr(value, name.text)
+            wanted = frame.variables[name.text]
+            if rebound.type != wanted:
+                rebound = fitted(frame, rebound, wanted, value.span)
+            frame.bind(name.text, rebound)
         case syntax.Evaluate(value=value):
             frame.expr(value)
         case syntax.Require():
@@ -102,6 +109,8 @@ def lower_return(frame: Frame, node: syntax.Return | Owner) -> ops.Leave:
     value = None
     if isinstance(node, syntax.Return) and node.value is not None:
         value = frame.expr(node.value)
+        if isinstance(owner, syntax.Fragment) and owner.result is not None:
+            value = fitted(frame, value, frame.checked.types[owner.result], node.value.span)
     appending.close_role(frame, frame.scope.role, node)
     if value is None and isinstance(owner, syntax.Program):
         value = _bound_names(frame) if returns_names(owner) else frame.constant(None, node.span)
