@@ -1,0 +1,116 @@
+"""Each row is shown each slot of its root path exactly once, whatever the tree and its extents."""
+
+from __future__ import annotations
+
+import random
+from array import array
+from collections import Counter
+
+import pytest
+import torch
+
+from sglc.kernels.tree_attention import BLOCK, TreeWork
+from sglc.runtime.engine import work
+from sglc.runtime.engine.memory import Extent, SlotAllocator
+from sglc.runtime.engine.prefill import Segment
+from sglc.runtime.engine.tree import Node, Tree
+
+CPU = torch.device("cpu")
+
+
+def scattered(rng: random.Random, slots: SlotAllocator, count: int) -> list[Extent]:
+    """Slots in one extent or in several."""
+    extents: list[Extent] = []
+    while count:
+        part = rng.randint(1, count)
+        extents += slots.allocate(part)
+        count -= part
+        if rng.random() < 0.3:
+            slots.allocate(1)  # a gap
+    return extents
+
+
+def random_tree(rng: random.Random, slots: SlotAllocator) -> list[Node]:
+    tree = Tree(slots)
+    nodes = [tree.root]
+    for _ in range(rng.randint(1, 12)):
+        parent = rng.choice(nodes)
+        size = rng.choice([1, 3, 31, 32, 40, 200, 700])
+        node = tree.add(parent, array("i", range(size)), is_generated=True)
+        node.extents = scattered(rng, slots, size)
+        node.num_computed = size
+        nodes.append(node)
+    return nodes[1:]
+
+
+def path_slots(node: Node, count: int) -> list[int]:
+    """Slots above `node`, and of its first `count` tokens."""
+    extents = [extent for above in node.path()[:-1] for extent in above.extents]
+    extents += node.slots(0, count)
+    return [slot for extent in extents for slot in range(extent.slot, extent.end)]
+
+
+def shown(tree_work: TreeWork, num_rows: int) -> list[Counter[int]]:
+    """Slots that the items show to each row, with how often; a row's levels are told apart too."""
+    slots: list[Counter[int]] = [Counter() for _ in range(num_rows)]
+    levels: list[Counter[int]] = [Counter() for _ in range(num_rows)]
+    for item in tree_work.shared:
+        rows = torch.arange(num_rows)[item.rows].tolist()
+        for row in rows:
+            slots[row].update(range(item.slot, item.slot + item.num_tokens))
+            levels[row][item.level] += 1
+    for own in tree_work.own:
+        for i, row in enumerate(own.owners.tolist()):
+            block = own.first_block + i if own.blocks is None else int(own.blocks[i])
+            if row < num_rows:
+                begin = block * BLOCK
+                slots[row].update(range(begin + int(own.lo[i]), begin + int(own.hi[i])))
+        for row in range(num_rows):
+            levels[row][own.level] += 1
+    for row_levels in levels:
+        assert set(row_levels.values()) <= {1}
+        assert all(0 <= level < tree_work.num_levels for level in row_levels)
+    return slots
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_segments_see_their_paths(seed) -> None:
+    rng = random.Random(seed)
+    nodes = random_tree(rng, SlotAllocator(20_000))
+    segments = []
+    num_rows = 0
+    for node in rng.sample(nodes, rng.randint(1, len(nodes))):
+        begin = rng.randint(0, len(node.tokens) - 1)
+        segment = Segment(node, begin, rng.randint(begin + 1, len(node.tokens)))
+        segment.first_row = num_rows
+        num_rows += len(segment)
+        segments.append(segment)
+    pieces = work.Pieces()
+    items, depth = work.shared_items(work.segment_chains(segments), pieces, CPU)
+    own = work.own_blocks(pieces.columns(), num_rows, depth, CPU)
+    found = shown(TreeWork(depth + len(own), tuple(items), (), tuple(own)), num_rows)
+    for segment in segments:
+        # what comes before the segment; its own rows see each other causally
+        expected = Counter(path_slots(segment.node, segment.begin))
+        assert all(found[row] == expected for row in segment.rows)
+    runs = work.causal_runs(segments, 0, CPU)
+    rows = sorted(int(r.rows.view(-1)[at]) for r in runs for at in r.real)
+    assert rows == list(range(num_rows))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_blocks_of_pieces(seed) -> None:
+    """Pieces that share blocks, leave gaps, and lie far apart."""
+    rng = random.Random(seed)
+    slots = SlotAllocator(50_000)
+    pieces = work.Pieces()
+    expected: list[Counter[int]] = [Counter() for _ in range(9)]
+    for _ in range(40):
+        row = rng.randint(0, 8)
+        for extent in scattered(rng, slots, rng.randint(1, 100)):
+            pieces.add(row, extent)
+            expected[row].update(range(extent.slot, extent.end))
+        if rng.random() < 0.2:
+            slots.allocate(rng.choice([5, 2000]))
+    own = work.own_blocks(pieces.columns(), 9, 0, CPU)
+    assert shown(TreeWork(len(own), (), (), tuple(own)), 9) == expected
