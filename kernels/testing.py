@@ -1,4 +1,4 @@
-"""How kernels are judged: an error relative to what the type allows, and poison where nothing may look.
+"""How kernels are judged: an error relative to what the type allows, poison where none may look.
 
 Law: the reference runs in fp64 on the same inputs, so only the kernel's own rounding is measured.
 """

@@ -50,7 +50,7 @@ def test_starts_a_block_where_there_is_room() -> None:
 
 def test_cuts_where_nothing_is_long_enough() -> None:
     slots = SlotAllocator(100)
-    first, middle, last = (slots.allocate(n)[0] for n in (30, 40, 30))
+    first, _, last = (slots.allocate(n)[0] for n in (30, 40, 30))
     slots.free([first])
     slots.free([last])
     assert sum(extent.num_tokens for extent in slots.allocate(55)) == 55
