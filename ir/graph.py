@@ -217,13 +217,6 @@ class Substitution:
         )
 
 
-def substitute(
-    region: Region, values: Mapping[int, Value], rounds: Mapping[int, int] | None = None
-) -> Region:
-    """The region with `values` put for those of these ids, and `rounds` for path items."""
-    return Substitution(values, rounds or {}).region(region)
-
-
 def prefix_paths(region: Region, prefix: Path) -> Region:
     """The region with `prefix` before each path."""
 

@@ -37,18 +37,6 @@ def dce(module: Module) -> Module:
     return graph.map_functions(module, cleaned)
 
 
-def unused_gens(module: Module) -> tuple[ops.Gen | ops.Select, ...]:
-    """The gens and selects whose value and text nobody uses: what `dce` removes and an author wants
-    to hear of."""
-    found: list[ops.Gen | ops.Select] = []
-    for function in graph.all_functions(module):
-        needed = demand(function.body, _pure_externs(module))
-        for op in graph.walk(function.body):
-            if isinstance(op, ops.Gen | ops.Select) and not needed.needs(op):
-                found.append(op)
-    return tuple(found)
-
-
 def _pure_externs(module: Module) -> frozenset[str]:
     return frozenset(extern.name for extern in module.externs if extern.is_pure)
 

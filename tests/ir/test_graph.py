@@ -31,7 +31,7 @@ def test_every_op_has_a_shape_that_names_every_value_and_region() -> None:
 @given(st.integers(0, 2**32))
 def test_rebuilding_without_changes_yields_an_equal_region(seed: int) -> None:
     body = random_module(random.Random(seed)).program.body
-    assert graph.substitute(body, {}) == body
+    assert graph.Substitution({}).region(body) == body
     assert graph.map_ops(body, lambda op: (op,)) == body
 
 
@@ -91,7 +91,7 @@ def test_substitution_reaches_paths_and_nested_regions() -> None:
     loop = MODULE.program.body.ops[1]
     assert isinstance(loop, ops.For)
     new = Value(50, loop.body.args[2].type, "c")
-    changed = graph.substitute(loop.body, {6: new}, {5: 3})
+    changed = graph.Substitution({6: new}, {5: 3}).region(loop.body)
     gen = changed.ops[0]
     assert isinstance(gen, ops.Gen)
     assert gen.context == new and gen.path == (1, 3)

@@ -1,4 +1,4 @@
-"""Analyses on small programs: stages of values, last uses, gens that nobody uses."""
+"""The stages of values, on a small program and against runs of random ones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from sglc.ir.testing import EXTERNS, random_module, random_row
 from sglc.ir.text import parse_module
 from sglc.ir.toy import ToyModel
 from sglc.passes import run_pipeline
-from sglc.passes.dce import unused_gens
-from sglc.passes.inline import inline
-from sglc.passes.liveness import liveness
 from sglc.passes.stages import Stage, stages
 
 PROGRAM = parse_module(
@@ -81,40 +78,3 @@ def test_what_is_not_of_the_gen_stage_does_not_depend_on_the_model(seed: int) ->
     one, two = (interpret(module, row, ToyModel(model), EXTERNS) for model in (1, 2))
     if one.failure is None and two.failure is None:
         assert one.value == two.value
-
-
-def test_last_uses_stand_in_the_region_of_the_definition() -> None:
-    module = parse_module("""
-program main(%0: str, %1: bool, %2: str) -> str {
-  %3: ctx = start
-  %4: ctx = append %3, %0
-  %5: ctx = if %1 {
-    %6: ctx = append %4, %0
-    yield %6
-  } else {
-    yield %3
-  }
-  leave %5, %2
-}
-""")
-    found = liveness(module.program)
-    assert {id: found.last_use[id] for id in range(7)} == {0: 2, 1: 2, 2: 3, 3: 2, 4: 2, 5: 3, 6: 1}
-    (start, append, _) = module.program.body.ops
-    contexts = graph.results(start) + graph.results(append)
-    assert found.dies_after(2, contexts) == contexts
-
-
-def test_gens_that_nobody_uses_are_told() -> None:
-    module = parse_module("""
-program main(%0: str) -> str {
-  %1: ctx = start
-  %2: str = run {
-    %3: ctx = start
-    %4: ctx, %5: str = gen used from %3 as str path [0]
-    %6: ctx, %7: str = gen unused from %4 as str path [1]
-    yield %5
-  }
-  leave %1, %2
-}
-""")
-    assert [op.name for op in unused_gens(inline(module))] == ["unused"]
