@@ -97,8 +97,12 @@ def _user_errors() -> tuple[type[Exception], ...]:
 
 
 def _internal(error: Exception) -> int:
-    say(f"internal error: {type(error).__name__}: {error}")
-    say("this is a bug in sglc: please report it, with what SGLC_TRACEBACK=1 shows")
+    blamed = getattr(sys.modules.get("sglc.compiler.driver"), "InternalError", ())
+    if isinstance(error, blamed):
+        say(f"internal error: {error}")  # it says which stage failed, and what to report
+    else:
+        say(f"internal error: {type(error).__name__}: {error}")
+        say("this is a bug in sglc: please report it, with what SGLC_TRACEBACK=1 shows")
     if os.environ.get("SGLC_TRACEBACK"):
         traceback.print_exception(error)
     return INTERNAL

@@ -147,9 +147,10 @@ def _accusation(name: str, before: Module | None, error: BaseException, path: Pa
     """What to tell the user about a failed stage, once the IR before it is saved."""
     saved = None if before is None else _save(name, before, path)
     where = "" if saved is None else f"; the program before it is in {saved}"
+    what = "the program" if saved is None else "that file and the program"
     return (
         f"`{name}` failed ({type(error).__name__}: {error}){where}. "
-        "This is a bug in sglc: please report it with that file and the program"
+        f"This is a bug in sglc: please report it with {what}"
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 from sglc import testing
 from sglc.cli import main
 from sglc.codegen.plan_file import read_plan, write_plan
+from sglc.compiler import driver
 from sglc.runtime import session
 
 SCRIPT = Path(__file__).with_name("run_cli.py")
@@ -260,6 +261,17 @@ def test_an_internal_error_asks_for_a_report(sglc: Sglc, monkeypatch: pytest.Mon
     assert "Traceback" not in err
     monkeypatch.setenv("SGLC_TRACEBACK", "1")
     assert "Traceback" in sglc("run", *MEASURE, "--set", "text=a")[2]
+
+
+def test_a_failed_pass_asks_for_a_report_once(sglc: Sglc, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(checked: object) -> None:
+        raise RuntimeError("oh")
+
+    monkeypatch.setattr(driver, "lower", broken)
+    code, _, err = sglc("run", *MEASURE, "--set", "text=a")
+    assert code == 3
+    assert err.startswith("sglc: internal error: `lower` failed (RuntimeError: oh)")
+    assert err.count("report") == 1
 
 
 # ---------------------------------------------------------------- the other commands
