@@ -20,10 +20,6 @@ from sglc.runtime.model.spec import ModelSpec
 if TYPE_CHECKING:
     from sglc.runtime.models.transformer import Transformer
 
-DEVICES = ("auto", "cpu", "cuda")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-LOAD_FORMATS = ("auto", "dummy")
-
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
