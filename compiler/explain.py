@@ -257,6 +257,8 @@ def _character(source: SourceText, at: int) -> Diagnostic:
             message = "`&&` is written `and`"
         elif char == "!":
             message = "`!` is written `not`"
+        elif source.text[at + 1 : at + 2] in ("'", '"'):  # as in "{\\"a\\": 1}"
+            help = "in `{...}` quotes need no backslash; a brace that is text is written `{{`"
     elif char in QUOTES:
         help = 'strings stand in straight quotes: "..."'
     elif char.isspace():

@@ -287,7 +287,8 @@ class _Frame:
         values = [sample.value for sample in samples]
         self.values[op.value.id] = first.value if count is None else values
         for name, value in op.metas:
-            self.values[value.id] = getattr(first, name)
+            found = [getattr(sample, name) for sample in samples]
+            self.values[value.id] = found[0] if count is None else found
 
     def select(self, op: ops.Select) -> None:
         context: ToyContext = self.get(op.context)

@@ -23,6 +23,7 @@ from sglc.ir.types import (
     STR,
     UNKNOWN,
     ListType,
+    LiteralType,
     NullType,
     OptionalType,
     TupleType,
@@ -223,6 +224,9 @@ class Expressions:
 
     def _binary(self, expr: syntax.Binary) -> Type:
         left, right = self.infer(expr.left), self.infer(expr.right)
+        known = self.consts.known(expr.right) if expr.op == "**" else None
+        if known is not None and isinstance(known.value, int | float):
+            right = LiteralType((known.value,))
         result = operators.binary(expr.op, left, right)
         if result is not None:
             return result

@@ -19,7 +19,7 @@ def check_fork(checker: Statements, stmt: syntax.Fork) -> None:
     name, type = _item(checker, stmt)
     before = checker.scope.here
     outside = frozenset(n for n in before.maybe if "." not in n)
-    branch = Branch(outside, stmt.group.text)
+    branch = Branch(outside, stmt.group.text, name if stmt.item is None else None)
     checker.scope.forks.append(branch)
     checker.scope.bind(name, type, Kind.ITEM)
     checker.block(stmt.body)

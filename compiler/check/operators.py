@@ -10,11 +10,13 @@ from sglc.ir.types import (
     JSON,
     STR,
     UNKNOWN,
+    BoolType,
     BranchType,
     GroupType,
     IntType,
     JsonType,
     ListType,
+    LiteralType,
     RecordType,
     TupleType,
     Type,
@@ -42,6 +44,8 @@ def binary(op: str, left: Type, right: Type) -> Type | None:
     if isinstance(a, JsonType) or isinstance(b, JsonType):
         return FLOAT if op == "/" else JSON
     if relations.is_number(a) and relations.is_number(b):
+        if op == "**" and a != FLOAT != b and not _is_natural(right):
+            return JSON  # 2 ** -1 is 0.5
         return FLOAT if op == "/" or FLOAT in (a, b) else INT
     if op == "+":
         if a == b == STR:
@@ -108,6 +112,18 @@ def slice_of(value: Type) -> Type | None:
 
 def _is_dynamic(type: Type) -> bool:
     return isinstance(type, JsonType | UnknownType)
+
+
+def _is_natural(type: Type) -> bool:
+    """True of ints that are surely not negative."""
+    match type:
+        case BoolType():
+            return True
+        case IntType(low=low):
+            return low is not None and low >= 0
+        case LiteralType(values):
+            return all(isinstance(value, int) and value >= 0 for value in values)
+    return False
 
 
 def _is_list(type: Type) -> bool:

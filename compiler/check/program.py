@@ -10,6 +10,7 @@ from sglc.compiler.check.command_line import CommandLine
 from sglc.compiler.check.consts import Consts
 from sglc.compiler.check.declarations import declare
 from sglc.compiler.check.effects import callees, check_recursion, reached
+from sglc.compiler.check.extern_names import check_extern_names
 from sglc.compiler.check.functions import Functions
 from sglc.compiler.check.modules import Loader, Module
 from sglc.compiler.check.report import Report
@@ -71,10 +72,9 @@ class _Check:
             functions.check(function)
         check_recursion(everything, self.tables, self.report)
         self._collect(functions, chosen)
-        roles = Roles(self.tables, self.report)
-        for function in everything:
-            if isinstance(function, syntax.Program):
-                roles.check(function)
+        Roles(self.tables, self.report).check(everything, chosen)
+        if chosen is not None:
+            check_extern_names(self._externs(chosen), self.tables, consts)
         self._warnings(main, functions, consts)
         if self.report.errors or chosen is None:
             raise self._errors()
@@ -124,17 +124,16 @@ class _Check:
             if isinstance(function, syntax.Program):
                 warn_of_late_constants(function, self.tables, consts, self.report)
 
+    def _externs(self, chosen: syntax.Program) -> list[syntax.Extern]:
+        """Those that the program calls, in the order met."""
+        own = (chosen, *reached(chosen, self.tables))
+        found = (callee for each in own for callee in callees(each.body, self.tables))
+        return list(dict.fromkeys(each for each in found if isinstance(each, syntax.Extern)))
+
     def _checked(self, main: Module, chosen: syntax.Program) -> CheckedProgram:
         fragments = reached(chosen, self.tables)
         own: tuple[Function, ...] = (chosen, *fragments)
-        externs = list(
-            dict.fromkeys(
-                callee
-                for function in own
-                for callee in callees(function.body, self.tables)
-                if isinstance(callee, syntax.Extern)
-            )
-        )
+        externs = self._externs(chosen)
         return CheckedProgram(
             doc=main.file.doc,
             program=chosen,

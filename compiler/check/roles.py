@@ -7,12 +7,14 @@ Law: no role inside another, and no text outside roles once a role was used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from sglc.compiler import syntax
 from sglc.compiler.check.appending import expressions_of
+from sglc.compiler.check.effects import calls
 from sglc.compiler.check.report import Report
-from sglc.compiler.check.tables import Tables
+from sglc.compiler.check.tables import Function, Tables
 from sglc.compiler.diagnostics import nearest
 from sglc.compiler.host import walk
 
@@ -48,14 +50,27 @@ def merge(*states: RoleState | None) -> RoleState | None:
 
 @dataclass(slots=True)
 class Roles:
-    """The check of one program, with all that it calls."""
+    """The check of functions, with all that they call. A role that the model lacks matters only
+    where the `chosen` program goes, which is checked first."""
 
     tables: Tables
     report: Report
+    knows_model: bool = False
     _ends: dict[tuple[syntax.Fragment, RoleState], RoleState | None] = field(default_factory=dict)
 
-    def check(self, program: syntax.Program) -> None:
-        _Walk(self, None, FRESH).function(program.body)
+    def check(self, functions: Sequence[Function], chosen: syntax.Program | None) -> None:
+        """Programs, and fragments that nothing calls: a fresh context allows them the most."""
+        if chosen is not None:
+            self.knows_model = True
+            self.function(chosen)
+        self.knows_model = False
+        called = {callee for each in functions for _, callee in calls(each.body, self.tables)}
+        for each in functions:
+            if each is not chosen and each not in called:
+                self.function(each)
+
+    def function(self, function: Function) -> None:
+        _Walk(self, None, FRESH).function(function.body)
 
     def call(
         self, fragment: syntax.Fragment, state: RoleState, call: syntax.Call
@@ -189,7 +204,7 @@ class _Walk:
         """The model's own template must have the role."""
         spec = self.roles.tables.spec
         name = stmt.role.text
-        if spec is None or name in spec.markup.roles:
+        if spec is None or not self.roles.knows_model or name in spec.markup.roles:
             return
         model = spec.identity.reference
         if not spec.markup.roles:

@@ -58,11 +58,13 @@ class Variable:
 
 @dataclass(slots=True)
 class Branch:
-    """A fork around the current point: the names bound outside it, the name of its group, and the
-    outer names that its branches tried to bind."""
+    """A fork around the current point: the names bound outside it, the name of its group, the `i`
+    of a `fork n` (which its author did not write), and the outer names that its branches tried to
+    bind."""
 
     outside: frozenset[str]
     group: str
+    count: syntax.Identifier | None = None
     refused: list[str] = field(default_factory=list)
 
 
@@ -175,7 +177,9 @@ class Scope:
                 name,
                 "bound inside the branch",
                 secondary=((known.place, "bound outside"),),
-                help=f"choose another name, read as `{branch.group}[i].name` after the fork",
+                help=f"count by another name: `fork k in range(n) as {branch.group}:`"
+                if name is branch.count
+                else f"choose another name, read as `{branch.group}[i].name` after the fork",
             )
             return False
         return True

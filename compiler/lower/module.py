@@ -96,7 +96,7 @@ class _Lowering:
         )
 
     def _externs(self) -> list[ops.ExternDecl]:
-        declared = []
+        declared: dict[str, ops.ExternDecl] = {}  # two files may declare one, alike
         for extern, name in self.checked.externs.items():
             options = {o.name.text: constant_value(o.value, self.checked) for o in extern.options}
             timeout, retries = options.get("timeout"), options.get("retries", 0)
@@ -104,8 +104,8 @@ class _Lowering:
             assert isinstance(retries, int)
             params = tuple((p.name.text, self.checked.types[p.type]) for p in extern.params)
             result = self.checked.results[extern] or NULL
-            declared.append(ops.ExternDecl(name, params, result, extern.is_pure, timeout, retries))
-        return declared
+            declared[name] = ops.ExternDecl(name, params, result, extern.is_pure, timeout, retries)
+        return list(declared.values())
 
 
 def _default(param: syntax.Param, checked: CheckedProgram) -> host.Expr | None:

@@ -122,6 +122,20 @@ program main(%q.0: str) -> json {{
     assert run(text.format("0.9")).value == [True, 5]
 
 
+def test_what_is_read_of_samples_is_a_list() -> None:
+    text = """
+program main(%q.0: str) -> json {{
+  %1: ctx = start
+  %2: int = let 3
+  %3: ctx, %4: {}, %5: {} = gen from %1 as str{} metas [finish_reason] path [1]
+  leave %3, %5
+}}"""
+    found = run(text.format("str", "str", "")).value
+    assert found in ("stop", "length")
+    values = run(text.format("list[str]", "list[str]", " with (n=%2)")).value
+    assert isinstance(values, list) and len(values) == 3 and values[0] == found
+
+
 EFFECTS = """
 extern look(q: str) -> str
 program main(%q.0: str) -> str {{
