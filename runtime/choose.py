@@ -134,5 +134,6 @@ class _Execution:
         metas: dict[str, Value] = {"scores": list(scores), "index": index}
         for name, reg in instruction.metas:
             task.regs[reg] = metas[name]
-        self._setting.trace_name(task, self._order, instruction.name, choice)
+        context = task.regs[instruction.dst]
+        self._setting.trace(task, self._order, instruction.name, choice, context)
         self._setting.scheduler.resume(task, self._next_pc)

@@ -124,7 +124,7 @@ class _Execution:
         regs[gen.value] = texts if is_list else texts[0]
         for name, reg in gen.metas:
             regs[reg] = columns[name] if is_list else columns[name][0]
-        self._setting.trace_name(self._task, self._order, gen.name, regs[gen.value])
+        self._setting.trace(self._task, self._order, gen.name, regs[gen.value], regs[gen.dst])
         self._setting.scheduler.resume(self._task, self._next_pc)
 
     def _sample(self, result: GenResult) -> dict[str, Value]:

@@ -259,8 +259,11 @@ def _end(i: p.End, setting: Setting) -> Meaning:
     def step(task: Task) -> int:
         assert task.on_end is not None, "End outside a fork and a run"
         values = [task.regs[reg] for reg in i.values]
-        if setting.keeps_trace and values and isinstance(values[0], Context):
-            task.row.contexts.append((task.order, values[0]))
+        if setting.keeps_trace:
+            has_context = values and isinstance(values[0], Context)
+            context = values[0] if has_context else task.last_context
+            if context is not None:
+                task.row.contexts.append((task.order, context))
         for waiter in task.on_end(values):
             setting.scheduler.resume(waiter, waiter.pc)
         setting.scheduler.end(task)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sglc.codegen.plan import Markup, Path, PathReg
 from sglc.ir.host.env import HostEnv
 from sglc.ir.host.expr import Value
+from sglc.runtime.context import Context
 from sglc.runtime.dispatch import Dispatch
 from sglc.runtime.externs import ExternCalls
 from sglc.runtime.model.spec import Tokenizer
@@ -52,8 +53,12 @@ class Setting:
     run_seed: int
     keeps_trace: bool
 
-    def trace_name(self, task: Task, order: Order, name: str, value: Value) -> None:
-        if self.keeps_trace and name:
+    def trace(self, task: Task, order: Order, name: str, value: Value, context: Context) -> None:
+        """A gen or select bound `value`, and its text ended up in `context`."""
+        if not self.keeps_trace:
+            return
+        task.last_context = context
+        if name:
             task.row.names.append((order, name, value))
 
 

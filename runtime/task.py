@@ -101,11 +101,13 @@ class RowState:
 class Task:
     """`pc` is the instruction that runs or waits; `guards` are the open try blocks of this task
     and, before them, of those that started it; `on_end` takes the values of `End`, in a task of a
-    fork or run. `requests` are in flight."""
+    fork or run. `requests` are in flight. `last_context` is the one that the last gen or select
+    left, for the trace of a task that ends without one."""
 
     __slots__ = (
         "guards",
         "is_over",
+        "last_context",
         "num_events",
         "on_end",
         "order",
@@ -132,6 +134,7 @@ class Task:
         self.requests: set[Request] = set()
         self.num_events = 0
         self.is_over = False
+        self.last_context: Context | None = None
         row.tasks.add(self)
 
     def begin_event(self) -> Order:
@@ -150,3 +153,4 @@ class Task:
         self.row.tasks.discard(self)
         self.row.parked.discard(self)
         self.regs = []
+        self.last_context = None
