@@ -4,7 +4,7 @@ A program is straight code for a small register machine. One *task* (a program c
 registers) runs it for one row; `Fork` and `Run` start tasks that share the code and copy the
 registers. A register holds a host value (`ir/host/expr.py: Value`), a context, a list of contexts,
 or a promise of one of these: an instruction that reads a promise waits for it, and that is how
-branches are joined.
+branches are joined. An instruction at which a row may fail has a `span`: the place that is told.
 
 Law: no instruction mutates a value; contexts and lists are shared between tasks freely.
 Each instruction is: fields here, bytes by `plan_file.py`, a meaning in `runtime/machine.py`.
@@ -54,6 +54,7 @@ class Control:
     dst: Reg
     src: Reg
     token: str
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Open:
     dst: Reg
     src: Reg
     role: str
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Gen:
     path: Path
     splits_reasoning: bool
     name: str
-    span: Span | None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Select:
     metas: tuple[tuple[str, Reg], ...]
     path: Path
     name: str
-    span: Span | None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Capture:
     dst: Reg
     before: Reg
     after: Reg
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class Join:
     context: Reg
     base: Reg
     branches: Reg
+    span: Span | None = None
 
 
 # ---------------------------------------------------------------- host values
@@ -124,7 +128,7 @@ class Eval:
     dst: Reg
     expr: Expr
     args: tuple[Reg, ...]
-    span: Span | None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,7 @@ class Extern:
     name: str
     args: tuple[Reg, ...]
     path: Path
-    span: Span | None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,7 @@ class Next:
     items: Reg
     index: Reg
     done: Target
-    span: Span | None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,14 +196,14 @@ class Fork:
     arg_context: Reg | None
     arg_item: Reg
     arg_index: Reg
-    span: Span | None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     dst: Reg
     entry: Target
-    span: Span | None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +231,7 @@ class Fail:
     """A `require` that did not hold: the row fails with this message."""
 
     message: Reg
-    span: Span | None
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)

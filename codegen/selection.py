@@ -19,9 +19,9 @@ def instruction(op: ops.Op, read: Registers, write: Registers) -> plan.Instructi
         case ops.Append():
             return plan.Append(write[op.result.id], read[op.context.id], read[op.text.id])
         case ops.Control():
-            return plan.Control(write[op.result.id], read[op.context.id], op.token)
+            return plan.Control(write[op.result.id], read[op.context.id], op.token, op.span)
         case ops.Open():
-            return plan.Open(write[op.result.id], read[op.context.id], op.role)
+            return plan.Open(write[op.result.id], read[op.context.id], op.role, op.span)
         case ops.Close():
             return plan.Close(write[op.result.id], read[op.context.id])
         case ops.Gen():
@@ -51,10 +51,14 @@ def instruction(op: ops.Op, read: Registers, write: Registers) -> plan.Instructi
                 op.span,
             )
         case ops.Capture():
-            return plan.Capture(write[op.result.id], read[op.before.id], read[op.after.id])
+            return plan.Capture(write[op.result.id], read[op.before.id], read[op.after.id], op.span)
         case ops.Join():
             return plan.Join(
-                write[op.result.id], read[op.context.id], read[op.base.id], read[op.branches.id]
+                write[op.result.id],
+                read[op.context.id],
+                read[op.base.id],
+                read[op.branches.id],
+                op.span,
             )
         case ops.Let():
             args = tuple(read[value.id] for value in op.operands)

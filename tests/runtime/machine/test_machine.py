@@ -396,6 +396,20 @@ def test_join_keeps_roles(plan_of, run_plan, tokenizer):
     assert branches == [[{"role": "system", "text": "Hey"}, *segments]] * 2
 
 
+def test_a_role_that_the_template_lacks_is_told_where_it_opens(plan_of, run_plan, markup):
+    opening = {key: text for key, text in markup.opening.items() if key != ("user", "user")}
+    code = [
+        *(p.Start(9), p.Open(9, 9, "user"), p.Close(9, 9)),
+        p.Open(9, 9, "user", SPAN),
+        p.Return(9, 0),
+    ]
+    failed = run_plan(plan_of(code, ["q"], markup=p.Markup(opening, markup.closing, ()))).outcomes[
+        0
+    ]
+    assert (failed.code, failed.span) == ("role", SPAN)
+    assert failed.message == "the model's template has no role `user` after `user`"
+
+
 def test_fork_over_nothing_and_over_no_list(plan_of, run_plan):
     plan = plan_of(fork_code(join=True), ["items"])
     empty, failed = run_plan(plan, [{"items": []}, {"items": None}]).outcomes
