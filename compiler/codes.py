@@ -2,7 +2,7 @@
 
 Law: a code never changes its meaning; a new kind takes a new code. `LANGUAGE.md` lists them all.
 Groups: E01 syntax, E02 names, E03 types, E04 roles and contexts, E05 imports, consts and files,
-E06 options of gen and select, E07 the model, E08 not supported yet, W01 warnings.
+E06 options of gen and select, E07 the model, E08 limits of this version, W01 warnings.
 """
 
 CODES: dict[str, str] = {
@@ -103,8 +103,9 @@ CODES: dict[str, str] = {
     "E0702": "unknown-role",
     "E0703": "no-vision",
     "E0704": "context-too-long",
-    # not supported yet
+    # limits of this version
     "E0801": "not-supported",
+    "E0802": "program-too-large",
     # warnings
     "W0101": "unused-gen",
     "W0102": "braces-in-raw-string",

@@ -19,7 +19,7 @@ from sglc.compiler import syntax
 from sglc.compiler.check import check
 from sglc.compiler.checked import CheckedProgram
 from sglc.compiler.diagnostics import Diagnostic, nearest
-from sglc.compiler.fit import fit
+from sglc.compiler.fit import check_size, fit
 from sglc.compiler.lower.module import lower
 from sglc.ir.host.expr import Value
 from sglc.ir.ops import Function, Module
@@ -77,6 +77,7 @@ def compile_file(
         verify(module)
     except Exception as error:
         raise InternalError(_accusation(LOWER, None, error, path)) from error
+    check_size(module)
     after: dict[str, Module] = {}
 
     def passed(name: str, module: Module) -> None:

@@ -1,17 +1,39 @@
-"""Does the program fit the model? Bounds of its contexts' lengths, against the model's.
+"""Does the program fit? Its size, with fragments written out, against what is sensible to compile;
+the lengths of its contexts against the model's.
 
-Only what no row can avoid is an error; the rest is checked by row, with its real length.
+Of lengths only what no row can avoid is an error; the rest is checked by row, with its real length.
 """
 
 from __future__ import annotations
 
 from sglc.codegen.plan import LengthBounds
 from sglc.compiler.diagnostics import CompileErrors, error, whole_file
-from sglc.ir.ops import Function
+from sglc.ir.ops import Function, Module
 from sglc.ir.span import Source
+from sglc.passes.inlined_size import inlined_size
 from sglc.passes.lengths import lengths
 from sglc.passes.measure import Measure
 from sglc.runtime.model.spec import ModelSpec
+
+MAX_OPS = 20_000  # such a program takes about half a minute to compile
+
+
+def check_size(module: Module) -> None:
+    """Raises CompileErrors when inlining would make a program of more than MAX_OPS ops."""
+    found = inlined_size(module)
+    if found.num_ops <= MAX_OPS:
+        return
+    call = found.largest
+    where = None if call is None else call.span
+    message = (
+        f"with its fragments written out this program has {found.num_ops:,} operations, "
+        f"and {MAX_OPS:,} is the most"
+    )
+    label = "" if call is None else "most of them come from here"
+    help = "a fragment that calls another twice doubles it: call it in a loop, or less often"
+    raise CompileErrors(
+        [error("E0802", message, where or whole_file(0), label, help=help)], module.sources
+    )
 
 
 def fit(program: Function, sources: tuple[Source, ...], spec: ModelSpec) -> LengthBounds:

@@ -158,3 +158,17 @@ def test_a_program_longer_than_the_model(tmp_path: Path) -> None:
         "the shortest context of this program has 150 tokens, and the model takes 100"
     )
     assert diagnostic.primary.span.line == 3
+
+
+def test_fragments_that_double_each_other(spec: testing.ModelSpec) -> None:
+    """Nothing is written out before the size is known: forty levels would never end."""
+    text = 'def f0(a: str):\n    "{a}"\n\n'
+    for level in range(1, 40):
+        text += f"def f{level}(a: str):\n    f{level - 1}(a)\n    f{level - 1}(a)\n\n"
+    text += "program p(a: str):\n    f3(a)\n    f39(a)\n    gen y\n"
+    with pytest.raises(CompileErrors) as error:
+        compile_file(None, text, spec=spec)
+    (diagnostic,) = error.value.diagnostics
+    assert diagnostic.code == "E0802"
+    assert text.splitlines()[diagnostic.primary.span.line - 1].strip() == "f39(a)"
+    compile_file(None, text.replace("f39(a)", "f5(a)"), spec=spec)
