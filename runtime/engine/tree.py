@@ -23,7 +23,8 @@ class Node:
 
     `extents` are the slots of the tokens, in order, or empty: not in memory. The KV of the first
     `num_computed` tokens is there; `num_seen` is the most that ever was. `locks` counts admitted
-    requests that need the node: a locked node stays in memory. `pins` counts handles that end here.
+    requests that need the node: a locked node stays in memory. `num_running` counts running gens
+    below. `pins` counts handles that end here.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Node:
         "locks",
         "num_children",
         "num_computed",
+        "num_running",
         "num_seen",
         "parent",
         "pins",
@@ -53,6 +55,7 @@ class Node:
         self.extents: list[Extent] = []
         self.num_computed = 0
         self.num_seen = 0
+        self.num_running = 0
         self.waiting: list[Entry] = []
 
     @property
@@ -177,6 +180,7 @@ class Tree:
         upper.num_computed = min(node.num_computed, at)
         upper.num_seen = min(node.num_seen, at)
         upper.locks = node.locks
+        upper.num_running = node.num_running
         upper.num_children = 1
         upper.waiting = list(node.waiting)
         node.parent.children[node.tokens[0]] = upper

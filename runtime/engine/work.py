@@ -1,4 +1,4 @@
-"""From rows and their places in the tree to the items of `kernels/tree_attention.py`.
+"""From the rows of a step to the items of `kernels/tree_attention.py`.
 
 Rows below a node see all of it: one item for all of them where that pays, else cache blocks of each
 row's own. Nodes that the same rows see, and whose slots touch, count as one.
@@ -7,7 +7,7 @@ Law: each row is shown each slot of its root path up to its own token exactly on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,12 +15,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sglc.kernels.tree_attention import BLOCK, SHARE_AT, CausalRuns, OwnBlocks, SharedExtent
+from sglc.kernels.tree_attention import (
+    BLOCK,
+    SHARE_AT,
+    CausalRuns,
+    OwnBlocks,
+    SharedExtent,
+    TreeWork,
+)
 from sglc.runtime.engine.memory import Extent
 from sglc.runtime.engine.prefill import Segment
+from sglc.runtime.engine.step_rows import StepRows
+from sglc.runtime.engine.tail import join
 from sglc.runtime.engine.tree import Node
 
 Indices = NDArray[np.int64]
+Piece = tuple[int, int, int]  # a row, the first slot and the number of slots that it sees
 DENSE_AT = 0.5  # used share of a range of blocks from which it is viewed whole, not gathered
 SHORT_RUN = 128  # tokens of a segment up to which segments of about one length go together
 
@@ -35,105 +45,113 @@ class Chain:
     depth: int = 0  # items on it and above, once numbered
 
 
-def join(extents: list[Extent], extent: Extent) -> None:
-    """Append `extent`, or lengthen the last one where they touch."""
-    if extents and extents[-1].end == extent.slot:
-        last = extents[-1]
-        extents[-1] = Extent(last.slot, last.num_tokens + extent.num_tokens)
-    else:
-        extents.append(extent)
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Items with levels from 0 to `depth`, and `pieces` that are not worth one."""
+
+    items: list[SharedExtent]
+    depth: int
+    pieces: Indices  # [3, pieces]
 
 
-class Pieces:
-    """Slots that single rows see."""
+class WorkPlanner:
+    """Plans each step; what running gens share is planned again only when it changes."""
 
-    def __init__(self) -> None:
-        self.extents: dict[int, list[Extent]] = {}  # by row
-        self._columns: Indices | None = None
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._kept: Shared | None = None
+        self._version = -1
 
-    def add(self, row: int, extent: Extent) -> None:
-        join(self.extents.setdefault(row, []), extent)
-        self._columns = None
+    def plan(self, rows: StepRows) -> TreeWork:
+        lanes, device = rows.lanes, self._device
+        if rows.segments or self._kept is None or self._version != lanes.version:
+            shared = self._share(rows)
+            self._kept = None if rows.segments else shared
+            self._version = lanes.version
+        else:
+            shared = self._kept
+        causal = causal_runs(rows.segments, 0, device)
+        level = int(bool(causal))
+        pieces = np.concatenate([shared.pieces, lanes.views()], axis=1)
+        own = own_blocks(pieces, len(rows.tokens), level, device)
+        level += len(own)
+        items = [
+            SharedExtent(item.slot, item.num_tokens, item.rows, level + item.level)
+            for item in shared.items
+        ]
+        return TreeWork(level + shared.depth, tuple(items), tuple(causal), tuple(own))
 
-    def columns(self) -> Indices:
-        """Rows, first slots and numbers of slots of all pieces, [3, pieces]."""
-        if self._columns is None:
-            flat = [(row, *extent) for row, extents in self.extents.items() for extent in extents]
-            self._columns = np.array(flat, dtype=np.int64).reshape(-1, 3).T
-        return self._columns
+    def _share(self, rows: StepRows) -> Shared:
+        chains = chains_of(rows.lanes.rows_at(), rows.segments)
+        return shared_items(chains, rows.lanes.own(), self._device)
 
 
-def chains_above(rows_at: dict[Node, list[int]]) -> tuple[list[Chain], dict[Node, Chain]]:
-    """Chains of the nodes on the way to each node of `rows_at`, that node included, parents first;
-    and each node's. `rows_at` gives the rows that see all of a node's path."""
+def chains_of(rows_at: dict[Node, list[int]], segments: Sequence[Segment]) -> list[Chain]:
+    """Chains of all nodes that more than one row may see, parents first: above the nodes of
+    `rows_at` (these included; it gives the rows that see all of a node's path), above the segments,
+    and of the part of each node that comes before its segment."""
     rows_below: dict[Node, list[int]] = {}
-    for node, rows in rows_at.items():
-        at: Node | None = node
+    ends = [*rows_at.items(), *((s.node.parent, s.rows) for s in segments)]
+    for node, rows in ends:
+        at = node
         while at is not None and at.parent is not None:
             rows_below.setdefault(at, []).extend(rows)
             at = at.parent
     chains: list[Chain] = []
     chain_of: dict[Node, Chain] = {}
-    for node in sorted(rows_below, key=lambda node: node.start):
-        rows = rows_below[node]
-        above = chain_of.get(node.parent) if node.parent else None
+
+    def chain(above: Chain | None, rows: Sequence[int]) -> Chain:
         # rows below a child are among those below its parent: equal numbers are equal sets
         if above is None or len(above.rows) != len(rows):
-            above = Chain(rows, [], above)
+            above = Chain(list(rows), [], above)
             chains.append(above)
-        for extent in node.slots(0, len(node.tokens)):
-            join(above.extents, extent)
-        chain_of[node] = above
-    return chains, chain_of
+        return above
 
-
-def segment_chains(segments: Sequence[Segment]) -> list[Chain]:
-    """Chains above the segments, and of the part of each node that comes before its segment."""
-    rows_at: dict[Node, list[int]] = {}
+    for node in sorted(rows_below, key=lambda node: node.start):
+        assert node.parent is not None
+        found = chain_of[node] = chain(chain_of.get(node.parent), rows_below[node])
+        join(found.extents, node.slots(0, len(node.tokens)))
     for segment in segments:
-        assert segment.node.parent is not None
-        rows_at.setdefault(segment.node.parent, []).extend(segment.rows)
-    chains, chain_of = chains_above(rows_at)
-    for segment in segments:
-        assert segment.node.parent is not None
-        if not segment.begin:
-            continue
-        chain = chain_of.get(segment.node.parent)
-        if chain is None or len(chain.rows) != len(segment):
-            chain = Chain(list(segment.rows), [], chain)
-            chains.append(chain)
-        for extent in segment.node.slots(0, segment.begin):
-            join(chain.extents, extent)
+        if segment.begin:
+            assert segment.node.parent is not None
+            found = chain(chain_of.get(segment.node.parent), segment.rows)
+            join(found.extents, segment.node.slots(0, segment.begin))
     return chains
 
 
-def shared_items(
-    chains: Iterable[Chain], pieces: Pieces, device: torch.device
-) -> tuple[list[SharedExtent], int]:
-    """Items of the extents that are worth one, their levels from 0, and the number of levels; the
-    other extents go to `pieces`."""
+def shared_items(chains: Sequence[Chain], own: list[Piece], device: torch.device) -> Shared:
+    """An item for each extent that is worth one; the others, and those of `own`, are pieces."""
     items: list[SharedExtent] = []
-    num_levels = 0
+    pieces: list[Piece] = []
+    depth = 0
     for chain in chains:
         chain.depth = chain.above.depth if chain.above else 0
         rows: slice | Tensor | None = None
-        for extent in chain.extents:
-            if len(chain.rows) * extent.num_tokens < SHARE_AT:
-                for row in chain.rows:
-                    pieces.add(row, extent)
+        for slot, count in chain.extents:
+            if len(chain.rows) * count < SHARE_AT:
+                pieces += [(row, slot, count) for row in chain.rows]
                 continue
             if rows is None:
                 rows = row_index(chain.rows, device)
-            items.append(SharedExtent(extent.slot, extent.num_tokens, rows, chain.depth))
+            items.append(SharedExtent(slot, count, rows, chain.depth))
             chain.depth += 1
-        num_levels = max(num_levels, chain.depth)
-    return items, num_levels
+        depth = max(depth, chain.depth)
+    num_long: dict[int, int] = {}
+    for row, slot, count in own:
+        if count < SHARE_AT:
+            pieces.append((row, slot, count))
+            continue
+        place = num_long[row] = num_long.get(row, -1) + 1
+        items.append(SharedExtent(slot, count, slice(row, row + 1), depth + place))
+    depth += max(num_long.values(), default=-1) + 1
+    return Shared(items, depth, np.array(pieces, dtype=np.int64).reshape(-1, 3).T)
 
 
 def row_index(rows: list[int], device: torch.device) -> slice | Tensor:
     """`rows` as a slice where they are consecutive."""
-    if rows == list(range(rows[0], rows[0] + len(rows))):
-        return slice(rows[0], rows[0] + len(rows))
+    rows = sorted(rows)
+    if rows[-1] - rows[0] + 1 == len(rows):
+        return slice(rows[0], rows[-1] + 1)
     return torch.tensor(rows, device=device)
 
 
@@ -157,15 +175,10 @@ def causal_runs(segments: Sequence[Segment], level: int, device: torch.device) -
     return runs
 
 
-def own_blocks(
-    pieces: Indices,
-    num_rows: int,
-    level: int,
-    device: torch.device,
-) -> list[OwnBlocks]:
-    """Pieces (columns of `Pieces`) cut at block boundaries: blocks of one row as a view of the
-    range they lie in, if they fill it well; blocks that more rows see (and all of them, if not)
-    gathered, on the next level."""
+def own_blocks(pieces: Indices, num_rows: int, level: int, device: torch.device) -> list[OwnBlocks]:
+    """Pieces [3, pieces] cut at block boundaries: blocks of one row as a view of the range that
+    they lie in, if they fill it well; blocks that more rows see (and all of them, if not) gathered,
+    on the next level."""
     rows, slots, counts = pieces
     if not len(rows):
         return []

@@ -6,6 +6,7 @@ import random
 from array import array
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 
@@ -85,17 +86,32 @@ def test_segments_see_their_paths(seed) -> None:
         segment.first_row = num_rows
         num_rows += len(segment)
         segments.append(segment)
-    pieces = work.Pieces()
-    items, depth = work.shared_items(work.segment_chains(segments), pieces, CPU)
-    own = work.own_blocks(pieces.columns(), num_rows, depth, CPU)
-    found = shown(TreeWork(depth + len(own), tuple(items), (), tuple(own)), num_rows)
+    # rows of running gens stand below nodes, too, and see long extents of their own
+    rows_at: dict[Node, list[int]] = {}
+    decoding = [(rng.choice(nodes), rng.choice(nodes)) for _ in range(rng.randint(0, 9))]
+    for place, (node, _) in enumerate(decoding):
+        rows_at.setdefault(node, []).append(num_rows + place)
+    alone = [
+        (num_rows + place, extent.slot, extent.num_tokens)
+        for place, (_, node) in enumerate(decoding)
+        for extent in node.extents
+    ]
+    num_rows += len(decoding)
+    shared = work.shared_items(work.chains_of(rows_at, segments), alone, CPU)
+    own = work.own_blocks(shared.pieces, num_rows, shared.depth, CPU)
+    tree_work = TreeWork(shared.depth + len(own), tuple(shared.items), (), tuple(own))
+    found = shown(tree_work, num_rows)
+    for place, (node, other) in enumerate(decoding):
+        expected = Counter(path_slots(node, len(node.tokens)))
+        expected.update(s for e in other.extents for s in range(e.slot, e.end))
+        assert found[num_rows - len(decoding) + place] == expected
     for segment in segments:
         # what comes before the segment; its own rows see each other causally
         expected = Counter(path_slots(segment.node, segment.begin))
         assert all(found[row] == expected for row in segment.rows)
     runs = work.causal_runs(segments, 0, CPU)
     rows = sorted(int(r.rows.view(-1)[at]) for r in runs for at in r.real)
-    assert rows == list(range(num_rows))
+    assert rows == list(range(num_rows - len(decoding)))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -103,14 +119,14 @@ def test_blocks_of_pieces(seed) -> None:
     """Pieces that share blocks, leave gaps, and lie far apart."""
     rng = random.Random(seed)
     slots = SlotAllocator(50_000)
-    pieces = work.Pieces()
+    pieces: list[tuple[int, int, int]] = []
     expected: list[Counter[int]] = [Counter() for _ in range(9)]
     for _ in range(40):
         row = rng.randint(0, 8)
         for extent in scattered(rng, slots, rng.randint(1, 100)):
-            pieces.add(row, extent)
+            pieces.append((row, *extent))
             expected[row].update(range(extent.slot, extent.end))
         if rng.random() < 0.2:
             slots.allocate(rng.choice([5, 2000]))
-    own = work.own_blocks(pieces.columns(), 9, 0, CPU)
+    own = work.own_blocks(np.array(pieces).T, 9, 0, CPU)
     assert shown(TreeWork(len(own), (), (), tuple(own)), 9) == expected
