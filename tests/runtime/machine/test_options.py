@@ -66,7 +66,7 @@ def test_all_options(tokenizer):
         ("repetition_penalty", 0, "repetition_penalty is 0, expected a number above 0"),
         ("ignore_eos", 1, "ignore_eos is 1, expected true or false"),
         ("stop", ["a", 1], "stop is 1, expected a text that is not empty, or a list of such"),
-        ("stop_token_ids", [-1], "stop_token_ids is -1, expected an int of at least 0"),
+        ("stop_token_ids", [-1], "stop_token_ids is -1, expected an int of 0..275"),
         ("logit_bias", [1], "logit_bias is [1], expected a dict from token to bias"),
         ("logit_bias", {"99999": 1}, "logit_bias: there is no token 99999; the model has 276"),
         ("logprobs", 101, "logprobs is 101, expected an int of 0..100"),
