@@ -44,14 +44,14 @@ class Exits:
 def deaths(region: ops.Region, live: Ids, exits: Exits) -> list[Ids]:
     """First the values of `live` that are not needed in the region at all, then for each op those,
     of `live` and of the region's own, that are not needed after it."""
-    own = {v.id for op in region.ops for v in graph.results(op)}
+    mortal = live | {v.id for op in region.ops for v in graph.results(op)}
     needed = {value.id for value in region.end.values} | exits.of(type(region.end)).keep
     dying: list[Ids] = []
     for op in reversed(region.ops):
-        before = needed | _needs(op, exits)
+        used = _needs(op, exits)
         defined = {value.id for value in graph.results(op)}
-        dying.append(((before | defined) - needed) & (live | own))
-        needed = before
+        dying.append(((used | defined) - needed) & mortal)
+        needed |= used
     return [live - needed, *reversed(dying)]
 
 
