@@ -49,10 +49,10 @@ class CausalRuns:
 
 @dataclass(frozen=True, slots=True)
 class OwnBlocks:
-    """Cache blocks that one row sees: row `owners[i]` sees slots [lo[i], hi[i]) of block i.
+    """Blocks of BLOCK slots that one row sees: row `owners[i]` sees [lo[i], hi[i]) of block i.
 
-    Block i is `blocks[i]`, or `first_block + i` where `blocks` is None: then nothing is gathered,
-    and an owner of T marks a block that nobody sees.
+    Block i is the pool's block `first_block + i`, a view; or, where `slots` is given, the i-th
+    BLOCK of these, gathered. An owner of T marks a block that nobody sees.
     """
 
     owners: Tensor  # [n] int64
@@ -60,7 +60,7 @@ class OwnBlocks:
     hi: Tensor  # [n] int64
     level: int
     first_block: int = 0
-    blocks: Tensor | None = None  # [n] int64
+    slots: Tensor | None = None  # [n * BLOCK] int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +199,10 @@ def _attend_own(
     q_blocks = q_blocks.view(n, K // m, m * G, m * D)
     slots = torch.arange(BLOCK, device=q.device)
     hidden = ((slots < own.lo[:, None]) | (slots >= own.hi[:, None]))[:, None]  # [n, 1, BLOCK]
+    k_blocks, v_blocks = (_block_view(pool, own, n) for pool in (k_pool, v_pool))
     for group in range(K // m):
         heads = slice(group * m, (group + 1) * m)
-        k, v = (_block_view(pool, own, n)[:, :, heads].flatten(2) for pool in (k_pool, v_pool))
+        k, v = (blocks[:, :, heads].flatten(2) for blocks in (k_blocks, v_blocks))
         scores = torch.bmm(q_blocks[:, group], k.transpose(1, 2)).to(exact)  # [n, mG, BLOCK]
         scores.masked_fill_(hidden, -math.inf)
         highest = scores.new_full((T + 1, m * G), torch.finfo(exact).min)
@@ -231,10 +232,12 @@ def _merged_heads(K: int, G: int) -> int:
 
 def _block_view(pool: Tensor, own: OwnBlocks, n: int) -> Tensor:
     """[n, BLOCK, K, D]: a view where the blocks lie together, else a copy."""
-    blocks = pool.view(-1, BLOCK, *pool.shape[1:])
-    if own.blocks is None:
-        return blocks[own.first_block : own.first_block + n]
-    return blocks[own.blocks]
+    if own.slots is None:
+        first = own.first_block * BLOCK
+        blocks = pool[first : first + n * BLOCK]
+    else:
+        blocks = pool.index_select(0, own.slots)
+    return blocks.view(n, BLOCK, *pool.shape[1:])
 
 
 def bytes_moved(work: TreeWork, T: int, H: int, K: int, D: int, itemsize: int) -> int:

@@ -176,38 +176,57 @@ def causal_runs(segments: Sequence[Segment], level: int, device: torch.device) -
 
 
 def own_blocks(pieces: Indices, num_rows: int, level: int, device: torch.device) -> list[OwnBlocks]:
-    """Pieces [3, pieces] cut at block boundaries: blocks of one row as a view of the range that
-    they lie in, if they fill it well; blocks that more rows see (and all of them, if not) gathered,
-    on the next level."""
+    """Pieces [3, pieces], cut at block boundaries: blocks that one row sees as a view of the range
+    that they lie in, if they fill it well; the slots of all others gathered, on the next level."""
     rows, slots, counts = pieces
     if not len(rows):
         return []
     first = slots // BLOCK
-    num_blocks = (slots + counts - 1) // BLOCK - first + 1
-    piece = np.repeat(np.arange(len(rows)), num_blocks)
-    within = np.arange(len(piece)) - np.repeat(np.cumsum(num_blocks) - num_blocks, num_blocks)
+    piece, within = _expand((slots + counts - 1) // BLOCK - first + 1)
     block = first[piece] + within
     lo = np.maximum(slots[piece] - block * BLOCK, 0)
     hi = np.minimum(slots[piece] + counts[piece] - block * BLOCK, BLOCK)
     owner = rows[piece]
-
-    used, where = np.unique(block, return_index=True)
+    used, where, num_owners = np.unique(block, return_index=True, return_counts=True)
     low, span = used[0], used[-1] - used[0] + 1
+    alone = num_owners == 1
     found: list[OwnBlocks] = []
-
-    def tensor(values: Indices) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(device)
-
-    gathered = np.ones(len(block), dtype=bool)
-    if len(used) >= DENSE_AT * span:
+    is_left = np.ones(len(block), dtype=bool)
+    if alone.sum() >= DENSE_AT * span:
+        used, where = used[alone], where[alone]
         columns = [np.full(span, fill, dtype=np.int64) for fill in (num_rows, 0, 0)]
         for column, values in zip(columns, (owner, lo, hi), strict=True):
             column[used - low] = values[where]
-        gathered[where] = False
-        owners, los, his = map(tensor, columns)
-        found.append(OwnBlocks(owners, los, his, level, first_block=int(low)))
+        is_left[where] = False
+        tensors = (torch.from_numpy(column).to(device) for column in columns)
+        found.append(OwnBlocks(*tensors, level, first_block=int(low)))
         level += 1
-    if gathered.any():
-        owners, los, his, blocks = (tensor(x[gathered]) for x in (owner, lo, hi, block))
-        found.append(OwnBlocks(owners, los, his, level, blocks=blocks))
+    if is_left.any():
+        left = np.stack([owner, block * BLOCK + lo, hi - lo])[:, is_left]
+        found.append(_gathered(left, level, device))
     return found
+
+
+def _gathered(pieces: Indices, level: int, device: torch.device) -> OwnBlocks:
+    """Blocks made of each row's pieces one after another."""
+    rows, slots, counts = pieces[:, np.argsort(pieces[0], kind="stable")]
+    piece, within = _expand(counts)
+    slot = slots[piece] + within
+    owners, tokens = np.unique(rows[piece], return_counts=True)
+    num_blocks = -(-tokens // BLOCK)
+    owner, place = _expand(num_blocks)  # of each block
+    _, token = _expand(tokens)  # of each slot, its number in the row
+    row_begins = (np.cumsum(num_blocks) - num_blocks) * BLOCK
+    block_slots = np.zeros(len(owner) * BLOCK, dtype=np.int64)
+    block_slots[np.repeat(row_begins, tokens) + token] = slot
+    hi = np.minimum(tokens[owner] - place * BLOCK, BLOCK)
+    columns = (owners[owner], np.zeros_like(hi), hi)
+    tensors = (torch.from_numpy(column).to(device) for column in columns)
+    return OwnBlocks(*tensors, level, slots=torch.from_numpy(block_slots).to(device))
+
+
+def _expand(counts: Indices) -> tuple[Indices, Indices]:
+    """For `counts[i]` elements of each i, one after another: their i, and their number within
+    it."""
+    index = np.repeat(np.arange(len(counts)), counts)
+    return index, np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)

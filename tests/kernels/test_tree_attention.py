@@ -65,16 +65,16 @@ def random_work(generator: torch.Generator, num_blocks: int, T: int, levels: int
     for level, gathers in ((levels, False), (levels + 1, True)):
         k = number(1, max(1, free // BLOCK))
         first_block = number(0, free // BLOCK - k) if not gathers else 0
-        blocks = torch.tensor([number(0, free // BLOCK - 1) for _ in range(k)])
+        slots = torch.randint(0, free, (k * BLOCK,), generator=generator)
         owners = torch.tensor([number(0, T if not gathers else T - 1) for _ in range(k)])
         ends = [sorted((number(0, BLOCK), number(0, BLOCK))) for _ in range(k)]
         lo, hi = (torch.tensor(column) for column in zip(*ends, strict=True))
-        own.append(OwnBlocks(owners, lo, hi, level, first_block, blocks if gathers else None))
+        own.append(OwnBlocks(owners, lo, hi, level, first_block, slots if gathers else None))
         for i in range(k):
-            block = int(blocks[i]) if gathers else first_block + i
+            where = slots.tolist() if gathers else range(first_block * BLOCK, N)
             if owners[i] < T:
-                begin = block * BLOCK
-                visible[owners[i]] += range(begin + int(lo[i]), begin + int(hi[i]))
+                begin = i * BLOCK
+                visible[owners[i]] += where[begin + int(lo[i]) : begin + int(hi[i])]
     work = TreeWork(levels + 2, tuple(shared), (CausalRuns(rows, real, 0),), tuple(own))
     return work, [torch.tensor(slots) for slots in visible]
 

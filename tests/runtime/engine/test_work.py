@@ -62,10 +62,11 @@ def shown(tree_work: TreeWork, num_rows: int) -> list[Counter[int]]:
             levels[row][item.level] += 1
     for own in tree_work.own:
         for i, row in enumerate(own.owners.tolist()):
-            block = own.first_block + i if own.blocks is None else int(own.blocks[i])
+            first = own.first_block * BLOCK
+            where = range(first, 1 << 40) if own.slots is None else own.slots.tolist()
+            begin = i * BLOCK
             if row < num_rows:
-                begin = block * BLOCK
-                slots[row].update(range(begin + int(own.lo[i]), begin + int(own.hi[i])))
+                slots[row].update(where[begin + int(own.lo[i]) : begin + int(own.hi[i])])
         for row in range(num_rows):
             levels[row][own.level] += 1
     for row_levels in levels:
