@@ -22,7 +22,7 @@ from torch import Tensor
 
 CHUNK = 64  # positions
 ROWS = 8  # rows of an item
-GROUP = 8  # items run together
+GROUP = 32  # items run together
 SPAN = 16  # chunks merged together
 
 
@@ -31,13 +31,13 @@ class FixedGroup:
     """GROUP items. Row T and place T * SPAN are nobody's: items and rows that only fill up go
     there.
 
-    `slots` are the chunks' slots, `rows` the items' rows, `counts` how many slots of the chunk each
-    row sees, from the first on (1 to CHUNK), `places` is row * SPAN + chunk's number in the span.
+    `slots` are the chunks' slots, `rows` the items' rows, `hidden` marks what of the chunk a row
+    does not see (never all), `places` is row * SPAN + the chunk's number in the span.
     """
 
     slots: Tensor  # [GROUP * CHUNK] int64
     rows: Tensor  # [GROUP * ROWS] int64
-    counts: Tensor  # [GROUP, ROWS] int64
+    hidden: Tensor  # [GROUP, ROWS, CHUNK] bool
     places: Tensor  # [GROUP * ROWS] int64
 
 
@@ -84,8 +84,7 @@ def _attend(
     q = q.permute(0, 2, 1, 3, 4).reshape(GROUP * K, ROWS * G, D)
     k, v = (_chunks(pool, group.slots, K, D) for pool in (k_pool, v_pool))
     scores = torch.bmm(q, k.transpose(1, 2)).view(GROUP, K, ROWS, G, CHUNK)
-    hidden = torch.arange(CHUNK, device=padded.device) >= group.counts[..., None]
-    scores.masked_fill_(hidden[:, None, :, None], -math.inf)
+    scores.masked_fill_(group.hidden[:, None, :, None], -math.inf)
     peak = scores.amax(-1)  # [GROUP, K, ROWS, G]
     weights = scores.sub_(peak.unsqueeze(-1)).exp_()
     sums = weights.sum(-1)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sglc.kernels.fixed_attention import fixed_attention
-from sglc.runtime.engine.fixed_work import Context, FixedPlanner, contexts_of
+from sglc.runtime.engine.fixed_work import Context, FixedPlanner, contexts_of, tile_order
 from sglc.runtime.engine.memory import KVPool
 from sglc.runtime.engine.step_rows import StepRows
 from sglc.runtime.models.transformer import Transformer
@@ -39,22 +39,31 @@ class FixedForward:
         """Logits [R, V] fp32 of `rows.logit_rows`; KV of all rows is in the pool afterwards."""
         self.attention_seconds = 0.0
         wanted = rows.logit_rows.cpu().numpy()
+        place_of_row = np.full(len(rows.tokens), -1)
+        place_of_row[wanted] = np.arange(len(wanted))
         contexts = contexts_of(rows)
-        logits = self._new_logits(len(wanted))
-        for first in range(0, len(rows.tokens), self._tile):
-            tile = slice(first, first + self._tile)
-            places = np.flatnonzero((wanted >= first) & (wanted < first + self._tile))
+        logits = torch.empty(
+            (len(wanted), self._model.config.vocab_size), device=self._model.device
+        )
+        order = tile_order(rows)
+        for first in range(0, len(order), self._tile):
+            tile = order[first : first + self._tile]
+            places = place_of_row[tile]
+            is_read = places >= 0
+            index, read, where = (
+                torch.from_numpy(x).to(logits.device)
+                for x in (tile, np.flatnonzero(is_read), places[is_read])
+            )
             found = self._run(
                 self._pool,
-                rows.tokens[tile],
-                rows.positions[tile],
-                rows.slots[tile],
-                contexts[tile],
-                reads_logits=len(places) > 0,
+                rows.tokens[index],
+                rows.positions[index],
+                rows.slots[index],
+                [contexts[row] for row in tile],
+                reads_logits=len(read) > 0,
             )
-            if len(places):
-                index = torch.from_numpy(wanted[places] - first).to(logits.device)
-                logits[torch.from_numpy(places).to(logits.device)] = found[index]
+            if len(read):
+                logits[where] = found[read]
         return logits
 
     def _run(
@@ -84,9 +93,6 @@ class FixedForward:
 
         logit_rows = torch.arange(self._tile if reads_logits else 0, device=tokens.device)
         return self._model.forward(tokens, positions, attend, logit_rows)
-
-    def _new_logits(self, count: int) -> Tensor:
-        return torch.empty((count, self._model.config.vocab_size), device=self._model.device)
 
     @torch.inference_mode()
     def _is_invariant(self) -> bool:

@@ -45,6 +45,25 @@ def contexts_of(rows: StepRows) -> list[Context]:
     return contexts
 
 
+def tile_order(rows: StepRows) -> Indices:
+    """The rows in an order that keeps each after those it sees, with the rows whose logits are read
+    as much together as that allows: a tile gives logits of all its rows or of none."""
+    can_wait = np.zeros(len(rows.tokens), dtype=bool)
+    can_wait[rows.logit_rows.cpu().numpy()] = True
+    seen = set()
+    for segment in rows.segments:
+        node = segment.node.parent
+        while node is not None and node not in seen:
+            seen.add(node)
+            node = node.parent
+    for segment in rows.segments:
+        # only the last row of a segment that no other row goes on from is seen by none
+        last = segment.first_row + len(segment) - 1
+        can_wait[segment.first_row : last] = False
+        can_wait[last] &= segment.node not in seen
+    return np.concatenate([np.flatnonzero(~can_wait), np.flatnonzero(can_wait)])
+
+
 def _slots(node: Node, count: int) -> Indices:
     """Slots of the whole path above `node` and of its first `count` tokens."""
     extents = [extent for above in node.path()[:-1] for extent in above.extents]
@@ -82,7 +101,8 @@ class FixedPlanner:
             rows[at, :n] = item.rows
             counts[at, :n] = item.counts
             places[at, :n] = np.array(item.rows) * SPAN + item.chunk % SPAN
-        columns = (slots.ravel(), rows.ravel(), counts, places.ravel())
+        hidden = np.arange(CHUNK) >= counts[:, :, None]
+        columns = (slots.ravel(), rows.ravel(), hidden, places.ravel())
         return FixedGroup(*(torch.from_numpy(column).to(self._device) for column in columns))
 
 

@@ -198,8 +198,8 @@ def own_blocks(pieces: Indices, num_rows: int, level: int, device: torch.device)
         for column, values in zip(columns, (owner, lo, hi), strict=True):
             column[used - low] = values[where]
         is_left[where] = False
-        tensors = (torch.from_numpy(column).to(device) for column in columns)
-        found.append(OwnBlocks(*tensors, level, first_block=int(low)))
+        owners, los, his = (torch.from_numpy(column).to(device) for column in columns)
+        found.append(OwnBlocks(owners, los, his, level, first_block=int(low)))
         level += 1
     if is_left.any():
         left = np.stack([owner, block * BLOCK + lo, hi - lo])[:, is_left]
@@ -220,9 +220,9 @@ def _gathered(pieces: Indices, level: int, device: torch.device) -> OwnBlocks:
     block_slots = np.zeros(len(owner) * BLOCK, dtype=np.int64)
     block_slots[np.repeat(row_begins, tokens) + token] = slot
     hi = np.minimum(tokens[owner] - place * BLOCK, BLOCK)
-    columns = (owners[owner], np.zeros_like(hi), hi)
-    tensors = (torch.from_numpy(column).to(device) for column in columns)
-    return OwnBlocks(*tensors, level, slots=torch.from_numpy(block_slots).to(device))
+    columns = (owners[owner], np.zeros_like(hi), hi, block_slots)
+    row, lo, end, gathered = (torch.from_numpy(column).to(device) for column in columns)
+    return OwnBlocks(row, lo, end, level, slots=gathered)
 
 
 def _expand(counts: Indices) -> tuple[Indices, Indices]:

@@ -72,5 +72,5 @@ def test_a_row_has_the_same_bits_anywhere() -> None:
 
 def test_bytes_moved() -> None:
     work = FixedPlanner(T, N - 1, torch.device("cpu")).plan([(np.arange(65), 65)] * T)
-    # two chunks of 16 rows in items of 8: four items, one group of 8
-    assert bytes_moved(work, T, 6, 2, 16, 4) == (2 * 8 * 64 * 32 + 2 * 16 * 96) * 4
+    # two chunks of 16 rows in items of 8: four items, one group of 32
+    assert bytes_moved(work, T, 6, 2, 16, 4) == (2 * 32 * 64 * 32 + 2 * 16 * 96) * 4
