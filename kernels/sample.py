@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Keys = NDArray[np.uint64]  # [R]
-CANDIDATES = 1024  # of the likeliest tokens that top-p looks at before it sorts the vocabulary
+CANDIDATES = 256  # of the likeliest tokens that top-p looks at before it sorts the vocabulary
 PART = 1 << 19  # logits drawn at a time: 2 MB, half of a core's share of the cache
 
 # a 32-bit mixer of low bias (Wellons, "Prospecting for hash functions"), as signed numbers
@@ -90,36 +90,45 @@ def filter_logits(logits: Tensor, top_k: Tensor, top_p: Tensor, min_p: Tensor) -
     drop nothing.
     """
     V = logits.shape[1]
+    # softmax and cumsum work row by row, where a sum over few rows may be cut among threads
+    p = logits.softmax(-1)
     num_candidates = min(V, max(CANDIDATES, int(top_k.max())))
-    best, ids = logits.topk(num_candidates, dim=-1)  # [R, C], descending
-    highest = best[:, :1]
-    threshold = torch.full_like(highest, -math.inf)
-    limits = (top_k > 0) & (top_k < V)
-    if bool(limits.any()):
-        kth = best.gather(1, (top_k.clamp(1, num_candidates) - 1)[:, None])
-        threshold = torch.where(limits[:, None], kth, threshold)
-        logits.masked_fill_(logits < threshold, -math.inf)
+    best = p.topk(num_candidates, dim=-1).values  # [R, C], descending
+    held = best.cumsum(-1)
+    limits = ((top_k > 0) & (top_k < V))[:, None]
+    kth = best.gather(1, (top_k.clamp(1, num_candidates) - 1)[:, None])
+    kth = torch.where(limits, kth, 0.0)
+    num_left = (best >= kth).sum(-1, keepdim=True)
+    left = torch.where(limits, held.gather(1, num_left - 1), 1.0)  # what top-k leaves
+    threshold = torch.maximum(kth, best[:, :1] * min_p[:, None])
     if bool((top_p < 1).any()):
-        nucleus = _nucleus(logits, best, ids, top_p)
-        threshold = torch.maximum(threshold, nucleus)
-    threshold = torch.maximum(threshold, highest + min_p[:, None].log())  # log 0 = -inf
-    return logits.masked_fill_(logits < threshold, -math.inf)
+        threshold = torch.maximum(threshold, _nucleus(p, best, held, top_p[:, None], left))
+    return logits.masked_fill_(p < threshold, -math.inf)
 
 
-def _nucleus(logits: Tensor, best: Tensor, ids: Tensor, top_p: Tensor) -> Tensor:
-    """The lowest logit [R, 1] among the fewest likeliest tokens that hold `top_p` together."""
-    # a softmax works row by row, where a sum over few rows may be cut among threads
-    held = logits.softmax(-1).gather(1, ids).cumsum(-1)
-    reaches = held >= top_p[:, None]
-    last = reaches.int().argmax(-1, keepdim=True)
-    threshold = best.gather(1, last)
-    missed = (~reaches[:, -1] & (top_p < 1)).nonzero()[:, 0]
-    if len(missed) and best.shape[1] < logits.shape[1]:
-        whole = logits[missed].sort(dim=-1, descending=True)
-        threshold[missed] = _nucleus(logits[missed], whole.values, whole.indices, top_p[missed])
+def _nucleus(p: Tensor, best: Tensor, held: Tensor, top_p: Tensor, left: Tensor) -> Tensor:
+    """The lowest probability [R, 1] among the fewest likeliest tokens that hold `top_p` of `left`
+    together; 0 for rows without top-p. `best` are a row's highest probabilities, `held` their
+    sums."""
+    reaches = held >= top_p * left
+    threshold = best.gather(1, reaches.int().argmax(-1, keepdim=True))
+    missed = (~reaches[:, -1:] & (top_p < 1)).nonzero()[:, 0]
+    if len(missed) and best.shape[1] < p.shape[1]:
+        whole = _sorted(p[missed])
+        threshold[missed] = _nucleus(
+            p[missed], whole, whole.cumsum(-1), top_p[missed], left[missed]
+        )
     elif len(missed):  # rounding kept the sum below top_p: everything stays
-        threshold[missed] = -math.inf
-    return torch.where(top_p[:, None] < 1, threshold, -math.inf)
+        threshold[missed] = 0.0
+    return torch.where(top_p < 1, threshold, 0.0)
+
+
+def _sorted(p: Tensor) -> Tensor:
+    """Rows in descending order; NumPy sorts with vector instructions, ten times as fast as
+    torch."""
+    if p.device.type == "cpu":
+        return torch.from_numpy(np.sort(p.numpy(), axis=-1)).flip(-1)
+    return p.sort(dim=-1, descending=True).values
 
 
 def penalise(
