@@ -22,7 +22,7 @@ from sglc.compiler.diagnostics import Diagnostic, nearest
 from sglc.compiler.fit import check_size, fit
 from sglc.compiler.lower.module import lower
 from sglc.ir.host.expr import Value
-from sglc.ir.ops import Function, Module
+from sglc.ir.ops import Module
 from sglc.ir.span import Source
 from sglc.ir.text import print_module
 from sglc.ir.verify import verify
@@ -97,7 +97,7 @@ def compile_file(
     facts = Facts(
         doc=checked.doc,
         bounds=bounds,
-        stages=_stages(checked, after[LOWER].program, after["inline"].program),
+        stages=_stages(checked, after[LOWER], after["inline"]),
         sources=_portable(checked.sources, path),
         compiler_version=__version__,
         passes=tuple(after)[1:],
@@ -108,7 +108,7 @@ def compile_file(
 
 
 def _stages(
-    checked: CheckedProgram, lowered: Function, inlined: Function
+    checked: CheckedProgram, lowered: Module, inlined: Module
 ) -> tuple[tuple[str, str], ...]:
     """The stage of each name of the author's, consts first.
 
@@ -118,8 +118,9 @@ def _stages(
     # the table also holds the names of control tokens, which are strings
     named = (n for n in checked.consts if isinstance(n, syntax.Name | syntax.Attribute))
     names = {_dotted(node): "const" for node in named}
-    for program in (lowered, inlined):
-        names |= {name: str(stage) for name, stage in stages(program).names}
+    for module in (lowered, inlined):
+        found = stages(module.program, module.functions)
+        names |= {name: str(stage) for name, stage in found.names}
     return tuple(names.items())
 
 

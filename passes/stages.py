@@ -34,12 +34,11 @@ class Stages:
     names: tuple[tuple[str, Stage], ...]
 
 
-def stages(program: Function) -> Stages:
-    """The stages of a program without calls."""
-    walk = _Walk(program)
-    while walk.has_changed:  # loops feed results back into their arguments
-        walk.has_changed = False
-        walk.region(program.body, Stage.CONST)
+def stages(program: Function, callees: Iterable[Function] = ()) -> Stages:
+    """The stages of a program, whose calls are of `callees`."""
+    walk = _Walk(_Calls({callee.name: callee for callee in callees}))
+    walk.raise_to(program.body.args, Stage.INPUT)
+    walk.settle(program.body)
     names: dict[str, Stage] = {}
     for value in graph.definitions(program.body):
         if value.name:
@@ -49,15 +48,43 @@ def stages(program: Function) -> Stages:
     return Stages(by_value, tuple(names.items()))
 
 
+class _Calls:
+    """What functions leave with, by the stages of what they are called with."""
+
+    def __init__(self, functions: Mapping[str, Function]) -> None:
+        self.functions = functions
+        self.known: dict[tuple[str, tuple[Stage, ...]], list[Stage]] = {}
+
+    def results(self, call: ops.Call, args: tuple[Stage, ...]) -> list[Stage]:
+        """The stages of the call's results, `args` being those of its operands."""
+        key = (call.function, args)
+        if key not in self.known:
+            body = self.functions[call.function].body
+            # ids of their own for the results: a function numbers its values from 0
+            left = tuple(Value(-1 - i, r.type) for i, r in enumerate(graph.results(call)))
+            walk = _Walk(self, left)
+            for param, stage in zip(body.args, args, strict=True):
+                walk.raise_to((param,), stage)
+            walk.settle(body)
+            self.known[key] = [walk.stage(value) for value in left]
+        return self.known[key]
+
+
 class _Walk:
     """`loops` and `scopes` hold the results that jumps lead to, innermost last."""
 
-    def __init__(self, program: Function) -> None:
+    def __init__(self, calls: _Calls, results: tuple[Value, ...] = ()) -> None:
+        self.calls = calls
         self.found: dict[int, Stage] = {}
         self.has_changed = True
         self.loops: list[tuple[Value, ...]] = []
-        self.scopes: list[tuple[Value, ...]] = [()]
-        self.raise_to(program.body.args, Stage.INPUT)
+        self.scopes: list[tuple[Value, ...]] = [results]
+
+    def settle(self, body: Region) -> None:
+        """Walk until nothing changes: loops feed results back into their arguments."""
+        while self.has_changed:
+            self.has_changed = False
+            self.region(body, Stage.CONST)
 
     def stage(self, value: Value) -> Stage:
         return self.found.get(value.id, Stage.CONST)
@@ -87,8 +114,14 @@ class _Walk:
 
     def op(self, op: Op, chosen: Stage) -> None:
         match op:
-            case ops.Gen() | ops.Select() | ops.Extern() | ops.Call():
+            case ops.Gen() | ops.Select() | ops.Extern():
                 self.raise_to(graph.results(op), Stage.GEN)
+            case ops.Call(source=source, args=args):
+                given = tuple(map(self.stage, (source, *args)))
+                for result, stage in zip(
+                    graph.results(op), self.calls.results(op, given), strict=True
+                ):
+                    self.raise_to((result,), stage)
             case ops.If(results, condition, then, otherwise):
                 stage = max(chosen, self.stage(condition))
                 for arm in (then, otherwise):

@@ -115,6 +115,8 @@ class Scope:
         """`name` holds a new value of `type` from here on."""
         metas = metas or {}
         if not self._may_bind(name):
+            if name.text in self.variables:
+                self.state = self.here.bind(name.text, {})  # reading it is no second mistake
             return
         if name.text == UNUSED:
             type = JSON  # it is bound by many and read by nobody

@@ -1,14 +1,34 @@
-"""A small model folder: a byte-level BPE trained here and a Llama of two layers, weights left out
-(`--load-format dummy` draws them)."""
+"""Two models for whole programs: a told one without weights, and a small folder with a byte-level
+BPE trained here and a Llama of two layers (`--load-format dummy` draws its weights)."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent, indent
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+import sglc
+import sglc.testing
+from sglc.compiler.diagnostics import Severity
+from sglc.ir.host.expr import Value
+from sglc.runtime.engine.request import GenRequest, Request, Sampling
+from sglc.runtime.row import Trace
+from sglc.testing import Question, ToldEngine
+
+Answers = Mapping[str, str | list[str] | Callable[[Question], str]] | None
+
+CHAT = """\
+{% for m in messages %}<|im_start|>{{ m.role }}
+{{ m.content }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
 WORDS = "the river runs past an old mill and 12 boats wait; judge its clarity, score 3 of 5\n"
 
 
@@ -20,7 +40,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=400,
-        special_tokens=["<|end|>"],
+        special_tokens=["<|end|>", "<|im_start|>", "<|im_end|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -42,5 +62,102 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "tie_word_embeddings": True,
     }
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|end|>"}))
+    settings = {"eos_token": "<|end|>", "chat_template": CHAT}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return folder
+
+
+@dataclass
+class Told:
+    """What a run with a told model gave: an output a row, or "code: message" of one that failed;
+    and what was asked, as (name, prompt)."""
+
+    outputs: list[Value]
+    asked: list[tuple[str, str]]
+    traces: list[Trace | None]
+    requests: list[Request]
+
+    def prompts(self, name: str) -> list[str]:
+        return [prompt for asked, prompt in self.asked if asked == name]
+
+    def sampling(self, name: str) -> list[Sampling]:
+        """The options of each gen called `name`, as the engine gets them."""
+        return [r.sampling for r in self.requests if isinstance(r, GenRequest) and r.name == name]
+
+
+class _Model(sglc.testing.Model):
+    """Answers from a dict by name (a list: one after another) or a function, and notes all."""
+
+    def __init__(self, answers: Answers, context_len: int) -> None:
+        super().__init__(self._say, context_len=context_len)
+        self.given = {k: iter(v) if isinstance(v, list) else v for k, v in (answers or {}).items()}
+        self.told = Told([], [], [], [])
+
+    def _say(self, question: Question) -> str:
+        self.told.asked.append((question.name, question.prompt))
+        answer = self.given.get(question.name, question.choices[0] if question.choices else "X")
+        if isinstance(answer, str):
+            return answer
+        return answer(question) if callable(answer) else next(answer)
+
+    def engine(self) -> ToldEngine:
+        engine = super().engine()
+        submit = engine.submit
+
+        def noting(request: Request) -> None:
+            self.told.requests.append(request)
+            submit(request)
+
+        engine.submit = noting  # type: ignore[method-assign]
+        return engine
+
+
+@pytest.fixture
+def tell() -> Callable[..., Told]:
+    """Compile a program for a told model and run it: `tell(source, rows, answers, ...)`. A gen
+    without an answer says X, a select takes its first choice."""
+
+    def run(
+        source: str | Path,
+        rows: Iterable[Mapping[str, Value]] = ({},),
+        answers: Answers = None,
+        *,
+        context_len: int = 1 << 20,
+        program: str | None = None,
+        define: Mapping[str, Value] | None = None,
+        **options: Any,
+    ) -> Told:
+        model = _Model(answers, context_len)
+        text = source if isinstance(source, Path) else program_text(source)
+        compiled = sglc.compile(text, model=model, program=program, define=define)
+        for result in compiled.run(rows, **options):
+            error = result.error
+            failed = f"{error.code}: {error.message}" if error else None
+            model.told.outputs.append(failed or result.output)
+            model.told.traces.append(result.trace)
+        return model.told
+
+    return run
+
+
+@pytest.fixture
+def refuse() -> Callable[..., list[str]]:
+    """Compile what must not compile: the codes of all its errors."""
+
+    def codes(source: str | Path, **options: Any) -> list[str]:
+        model = sglc.testing.Model({}, context_len=options.pop("context_len", 1 << 20))
+        text = source if isinstance(source, Path) else program_text(source)
+        with pytest.raises(sglc.CompileError) as caught:
+            sglc.compile(text, model=model, **options)
+        found = caught.value.diagnostics
+        return [each.code for each in found if each.severity is Severity.error]
+
+    return codes
+
+
+def program_text(source: str) -> str:
+    """The program in an indented string of a test; one without `program` is the body of one."""
+    text = dedent(source).lstrip("\n")
+    if re.search(r"^program ", text, re.MULTILINE):
+        return text
+    return "program main():\n" + indent(text, "    ")
