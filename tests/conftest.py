@@ -1,8 +1,13 @@
-"""What all tests share: the flag that rewrites golden files."""
+"""What all tests share: the flag that rewrites golden files, and one thread for each process."""
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# before torch is imported: test processes run side by side, and threads that wait for a core spin
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -20,8 +20,9 @@ from bare_matmul import tokens_per_second
 from transformers_generate import TransformersBaseline
 
 import sglc
+from sglc.runtime.model.load import load_config
 from sglc.runtime.model.locate import locate
-from sglc.runtime.rows import RowBinder, RowFields, bind_rows
+from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
 from sglc.runtime.run import run
 from sglc.runtime.session import EngineOptions, open_session
 
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("questions", type=Path)
     parser.add_argument("shots", type=Path)
     parser.add_argument("--rows", type=int, default=200)
-    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--bf16", action="store_true", help="transformers in bf16 too")
     parser.add_argument("--skip-transformers", action="store_true")
     parser.add_argument("--window", type=int, default=256)
@@ -76,7 +77,7 @@ def main() -> None:
     print(f"sglc: {len(questions)} rows in {seconds:.1f} s = {ours:.2f} rows/s")
     print(f"  {stats}")
 
-    config, dtype = engine.model.config, engine.model.dtype
+    config, dtype = load_config(locate(None)), getattr(torch, args.dtype)
     prefill_rate = max(
         tokens_per_second(config, n, with_head=False, dtype=dtype) for n in (256, 512, 1024)
     )
@@ -97,7 +98,7 @@ def main() -> None:
     ):
         baseline = TransformersBaseline(gguf, baseline_dtype)
         for batch in batches:
-            timing = baseline.run(token_ids[: max(batch, 2)], batch, MAX_TOKENS)
+            timing = baseline.run(token_ids[: max(batch, 4)], batch, MAX_TOKENS)
             print(
                 f"transformers {timing.dtype} batch {batch}: {timing.rows_per_second:.3f} rows/s; "
                 f"sglc is {ours / timing.rows_per_second:.1f} times as fast"
