@@ -20,9 +20,9 @@ from sglc.compiler.diagnostics import Diagnostic
 from sglc.ir.host.expr import Value
 from sglc.ir.span import Source
 from sglc.runtime.extern_file import check_externs
-from sglc.runtime.results import where
+from sglc.runtime.results.result_line import where
 from sglc.runtime.row import Outcome, RowFailed, Trace, Usage
-from sglc.runtime.rows import RowBinder, RowFields, bind_rows
+from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
 from sglc.runtime.run import WINDOW, run
 from sglc.runtime.session import EngineOptions, Session, check_model, open_session
 

@@ -35,10 +35,10 @@ USER_ERRORS = (
     ("sglc.codegen.plan_file", "PlanError"),
     ("sglc.commands", "UsageError"),
     ("sglc.compiler.driver", "UnknownPass"),
-    ("sglc.runtime.append_file", "ResultError"),
+    ("sglc.runtime.results.append_file", "ResultError"),
     ("sglc.runtime.extern_file", "ExternError"),
     ("sglc.runtime.model.errors", "ModelError"),
-    ("sglc.runtime.rows", "InputError"),
+    ("sglc.runtime.rows.bind", "InputError"),
 )
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}

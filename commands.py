@@ -210,7 +210,7 @@ def _defines(args: argparse.Namespace) -> dict[str, Value]:
 
 
 def _inputs(args: argparse.Namespace, plan: Plan) -> str | dict[str, Value]:
-    from sglc.runtime.rows import row_by_hand
+    from sglc.runtime.rows.bind import row_by_hand
 
     if args.inputs is not None and args.set:
         raise UsageError("--set gives one row by hand, --inputs a file of rows: use one of them")

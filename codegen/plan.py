@@ -7,7 +7,7 @@ or a promise of one of these: an instruction that reads a promise waits for it, 
 branches are joined. An instruction at which a row may fail has a `span`: the place that is told.
 
 Law: no instruction mutates a value; contexts and lists are shared between tasks freely.
-Each instruction is: fields here, bytes by `plan_file.py`, a meaning in `runtime/machine.py`.
+Each instruction is: fields here, bytes by `plan_file.py`, a meaning in `runtime/machine/`.
 Knows nothing about how it was made or how it is run; imports only the value language of `ir`.
 """
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sglc.codegen.plan import ExternDecl
-from sglc.runtime.rows import did_you_mean
+from sglc.runtime.rows.bind import did_you_mean
 
 
 class ExternError(Exception):

@@ -19,16 +19,16 @@ from typing import Any
 from sglc.codegen.plan import Plan
 from sglc.codegen.plan_file import write_plan
 from sglc.ir.host.expr import Value
-from sglc.runtime.append_file import ResultError
 from sglc.runtime.engine.request import Engine
-from sglc.runtime.journal import Identity
 from sglc.runtime.model.spec import ModelSpec
 from sglc.runtime.progress import Progress
-from sglc.runtime.result_file import ResultFile
-from sglc.runtime.results import ResultFormat, ResultStream
+from sglc.runtime.results.append_file import ResultError
+from sglc.runtime.results.journal import Identity
+from sglc.runtime.results.result_file import ResultFile
+from sglc.runtime.results.result_line import ResultFormat, ResultStream
 from sglc.runtime.row import BoundRow, RowFailed
-from sglc.runtime.row_file import RowFile, digest_of
-from sglc.runtime.rows import InputRow, RowBinder, RowFields
+from sglc.runtime.rows.bind import InputRow, RowBinder, RowFields
+from sglc.runtime.rows.row_file import RowFile, digest_of
 from sglc.runtime.run import WINDOW, run
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from sglc.codegen.plan import Plan
 from sglc.runtime.engine.request import Engine
-from sglc.runtime.machine import Machine
+from sglc.runtime.machine.machine import Machine
 from sglc.runtime.model.spec import ModelSpec
 from sglc.runtime.row import BoundRow, Outcome, RowFailed
 

@@ -13,7 +13,7 @@ from sglc import testing
 from sglc.ir.host.expr import Value
 from sglc.runtime.extern_file import ExternError
 from sglc.runtime.model.errors import ModelError
-from sglc.runtime.rows import InputError
+from sglc.runtime.rows.bind import InputError
 
 SOURCE = """
 const WORD = "Echo"

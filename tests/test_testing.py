@@ -73,7 +73,7 @@ def test_an_answer_must_be_a_choice():
 
 @pytest.mark.parametrize("best", ["A", "AB", "ABC"])
 def test_the_answer_wins_by_every_method(best):
-    from sglc.runtime import select
+    from sglc.runtime.machine import select
 
     choices = ["A", "AB", "ABC", "D"]
     for method in select.METHODS:

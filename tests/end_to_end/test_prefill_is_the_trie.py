@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import sglc
-from sglc.runtime.rows import RowBinder, RowFields, bind_rows
+from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
 from sglc.runtime.run import run
 from sglc.runtime.session import EngineOptions, open_session
 

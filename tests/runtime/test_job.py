@@ -16,11 +16,11 @@ from types import ModuleType
 
 import pytest
 
-from sglc.runtime.append_file import ResultError
 from sglc.runtime.engine.request import Engine
 from sglc.runtime.job import Done, Job, run_job
+from sglc.runtime.results.append_file import ResultError
 from sglc.runtime.row import BoundRow, RowDone, RowFailed
-from sglc.runtime.rows import InputError
+from sglc.runtime.rows.bind import InputError
 from sglc.runtime.run import run
 
 SCRIPT = Path(__file__).with_name("killable_run.py")

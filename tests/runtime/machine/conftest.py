@@ -23,7 +23,7 @@ from sglc.runtime.engine.request import (
     ScoreResult,
     TokenLogprob,
 )
-from sglc.runtime.machine import Machine
+from sglc.runtime.machine.machine import Machine
 from sglc.runtime.model.spec import ModelSpec
 from sglc.runtime.row import BoundRow
 

@@ -11,8 +11,8 @@ import pytest
 
 from sglc.codegen import plan as p
 from sglc.ir.types import INT, JSON, STR, ListType
-from sglc.runtime.externs import ExternCalls
-from sglc.runtime.machine import Machine
+from sglc.runtime.machine.externs import ExternCalls
+from sglc.runtime.machine.machine import Machine
 from sglc.runtime.model.spec import ModelSpec
 from sglc.runtime.row import BoundRow, RowDone, RowFailure
 
@@ -105,7 +105,7 @@ def test_timeouts():
 
 
 def test_waiting_for_a_thread_is_no_timeout(monkeypatch):
-    monkeypatch.setattr("sglc.runtime.externs.MAX_THREADS", 1)
+    monkeypatch.setattr("sglc.runtime.machine.externs.MAX_THREADS", 1)
     calls = ExternCalls([decl(timeout=0.2)], {"f": lambda x: time.sleep(0.06) or x})
     answers = []
     for x in range(5):

@@ -12,7 +12,7 @@ from sglc.codegen import plan as p
 from sglc.ir.host.expr import Binary, Compare, Const, Index, JsonConst, Operand
 from sglc.ir.span import Span
 from sglc.ir.types import STR, IntType
-from sglc.runtime.machine import Machine
+from sglc.runtime.machine.machine import Machine
 from sglc.runtime.model.spec import ModelSpec
 from sglc.runtime.row import BoundRow, RowDone, RowFailed, Usage
 

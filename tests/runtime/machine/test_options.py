@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sglc.runtime.engine.request import Sampling
-from sglc.runtime.options import GenOptions, gen_options, temperature_of
+from sglc.runtime.machine.options import GenOptions, gen_options, temperature_of
 from sglc.runtime.row import RowFailure
 
 

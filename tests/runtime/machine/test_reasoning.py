@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sglc.runtime.engine.request import GenResult
-from sglc.runtime.reasoning import Split, split_reasoning
+from sglc.runtime.machine.reasoning import Split, split_reasoning
 
 TOKEN_MARKS = ("<think>", "</think>")  # control tokens of the toy tokenizer
 TEXT_MARKS = ("[T]", "[/T]")

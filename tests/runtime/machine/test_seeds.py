@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from hashlib import blake2b
 
-from sglc.runtime.seeds import explicit_seed, own_seed, uniform
+from sglc.runtime.machine.seeds import explicit_seed, own_seed, uniform
 
 
 def test_golden_values():

@@ -9,8 +9,8 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sglc.runtime import select
-from sglc.runtime.seeds import own_seed
+from sglc.runtime.machine import select
+from sglc.runtime.machine.seeds import own_seed
 
 logprob = st.integers(-40, 0).map(lambda n: n / 8)
 rows = st.lists(st.lists(logprob, min_size=1, max_size=5), min_size=1, max_size=6)

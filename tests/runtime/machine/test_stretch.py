@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sglc.codegen.plan import Constant
+from sglc.runtime.machine.stretch import StretchEncoder, runs_of
 from sglc.runtime.model.load import load_spec
 from sglc.runtime.model.locate import locate
-from sglc.runtime.stretch import StretchEncoder, runs_of
 
 ALPHABET = st.sampled_from([*"abce: A\nGur", "é", "user\n", "abc", "  ", "日", "<|im_end|>"])
 texts = st.lists(ALPHABET, max_size=40).map("".join)

@@ -15,14 +15,14 @@ from sglc.codegen import plan as p
 from sglc.ir.host.evaluate import compile_expr
 from sglc.ir.host.expr import Value
 from sglc.ir.host.operators import items_of
-from sglc.runtime.awaiting import Meaning, awaiting, reads_of
-from sglc.runtime.choose import Choose
-from sglc.runtime.context import Context
-from sglc.runtime.generate import Generate
+from sglc.runtime.machine.awaiting import Meaning, awaiting, reads_of
+from sglc.runtime.machine.choose import Choose
+from sglc.runtime.machine.context import Context
+from sglc.runtime.machine.generate import Generate
+from sglc.runtime.machine.setting import Setting
+from sglc.runtime.machine.spawn import fork, run
+from sglc.runtime.machine.task import BLOCKED, Guard, Task
 from sglc.runtime.row import RowFailure
-from sglc.runtime.setting import Setting
-from sglc.runtime.spawn import fork, run
-from sglc.runtime.task import BLOCKED, Guard, Task
 
 
 def meanings(code: Sequence[p.Instruction], setting: Setting) -> list[Meaning]:

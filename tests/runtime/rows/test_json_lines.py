@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sglc.runtime.json_lines import BadJson, parse_line, read_lines
+from sglc.runtime.rows.json_lines import BadJson, parse_line, read_lines
 
 REFUSED = {
     b'{"a": NaN}': "NaN is not JSON (write null, or leave the field out)",

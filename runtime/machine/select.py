@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from sglc.runtime.seeds import uniform
+from sglc.runtime.machine.seeds import uniform
 
 METHODS = (
     "token_length_normalized",

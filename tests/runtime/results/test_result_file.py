@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sglc.runtime.append_file import AppendFile, ResultError
-from sglc.runtime.result_file import ResultFile
+from sglc.runtime.results.append_file import AppendFile, ResultError
+from sglc.runtime.results.result_file import ResultFile
 
 IDENTITY = {"plan": "abc", "seed": 0, "--keep": ["a"], "--row-id": None}
 
@@ -120,7 +120,7 @@ def test_more_input_than_before_goes_on(tmp_path: Path) -> None:
 
 
 def test_the_journal_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sglc.runtime.journal._COMPACT_BYTES", 2000)
+    monkeypatch.setattr("sglc.runtime.results.journal._COMPACT_BYTES", 2000)
     path = tmp_path / "out.jsonl"
     results = ResultFile(str(path), IDENTITY)
     largest = 0

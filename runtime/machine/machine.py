@@ -20,16 +20,16 @@ from sglc.ir.host.error import HostError
 from sglc.ir.host.evaluate import HostEnv
 from sglc.ir.host.expr import Value
 from sglc.ir.values import Mismatch, conform
-from sglc.runtime.dispatch import Dispatch
 from sglc.runtime.engine.request import Engine
-from sglc.runtime.externs import ExternCalls
-from sglc.runtime.meaning import meanings, span_of
+from sglc.runtime.machine.dispatch import Dispatch
+from sglc.runtime.machine.externs import ExternCalls
+from sglc.runtime.machine.meaning import meanings, span_of
+from sglc.runtime.machine.setting import Setting
+from sglc.runtime.machine.settle import Settler
+from sglc.runtime.machine.stretch import StretchEncoder
+from sglc.runtime.machine.task import Guard, RowState, Task
 from sglc.runtime.model.spec import ModelSpec
 from sglc.runtime.row import BoundRow, Outcome, RowDone, RowFailed, RowFailure, Trace
-from sglc.runtime.setting import Setting
-from sglc.runtime.settle import Settler
-from sglc.runtime.stretch import StretchEncoder
-from sglc.runtime.task import Guard, RowState, Task
 
 EXTERN_WAIT = 0.05  # seconds that one step waits for externs when nothing else can go on
 

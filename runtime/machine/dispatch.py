@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sglc.runtime.engine.request import Engine, Request, Result
+from sglc.runtime.machine.stretch import Encoded, Piece, StretchEncoder
+from sglc.runtime.machine.task import Task
 from sglc.runtime.row import RowFailure
-from sglc.runtime.stretch import Encoded, Piece, StretchEncoder
-from sglc.runtime.task import Task
 
 T = TypeVar("T")
 OnEncoded = Callable[[list[Encoded]], None]

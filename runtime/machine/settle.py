@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sglc.runtime.context import Context, Settled, nothing_settled
 from sglc.runtime.engine.request import Engine, Prefix
+from sglc.runtime.machine.context import Context, Settled, nothing_settled
+from sglc.runtime.machine.stretch import Encoded, Head
 from sglc.runtime.model.spec import Tokenizer
 from sglc.runtime.row import RowFailure
-from sglc.runtime.stretch import Encoded, Head
 
 
 class Settler:

@@ -7,16 +7,16 @@ from functools import partial
 from sglc.codegen.plan import Gen
 from sglc.ir.host.expr import Value
 from sglc.ir.types import STR
-from sglc.runtime.context import Context
 from sglc.runtime.engine.request import GenRequest, GenResult, RequestError, Result, TokenLogprob
+from sglc.runtime.machine.context import Context
+from sglc.runtime.machine.options import GenOptions, gen_options
+from sglc.runtime.machine.reasoning import split_reasoning
+from sglc.runtime.machine.seeds import explicit_seed, own_seed
+from sglc.runtime.machine.setting import Setting, path_of
+from sglc.runtime.machine.stretch import Encoded
+from sglc.runtime.machine.task import BLOCKED, Task
 from sglc.runtime.model.spec import Tokenizer
-from sglc.runtime.options import GenOptions, gen_options
-from sglc.runtime.reasoning import split_reasoning
 from sglc.runtime.row import RowFailure, Usage
-from sglc.runtime.seeds import explicit_seed, own_seed
-from sglc.runtime.setting import Setting, path_of
-from sglc.runtime.stretch import Encoded
-from sglc.runtime.task import BLOCKED, Task
 
 
 class Generate:

@@ -18,9 +18,9 @@ from sglc.ir.host.error import kind
 from sglc.ir.host.expr import Value
 from sglc.ir.types import LiteralType, OptionalType, StrType, Type
 from sglc.ir.values import Mismatch, conform
-from sglc.runtime.json_lines import BadJson, parse_text
 from sglc.runtime.row import BoundRow, RowFailed
-from sglc.runtime.row_counts import RowCounts
+from sglc.runtime.rows.json_lines import BadJson, parse_text
+from sglc.runtime.rows.row_counts import RowCounts
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 

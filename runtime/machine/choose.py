@@ -6,15 +6,15 @@ from sglc.codegen.plan import Select
 from sglc.ir.host.error import kind
 from sglc.ir.host.expr import Value
 from sglc.ir.host.text import json_text
-from sglc.runtime import select
-from sglc.runtime.context import Context
 from sglc.runtime.engine.request import RequestError, Result, ScoreRequest, ScoreResult
-from sglc.runtime.options import temperature_of
+from sglc.runtime.machine import select
+from sglc.runtime.machine.context import Context
+from sglc.runtime.machine.options import temperature_of
+from sglc.runtime.machine.seeds import own_seed
+from sglc.runtime.machine.setting import Setting, path_of
+from sglc.runtime.machine.stretch import Encoded, Piece
+from sglc.runtime.machine.task import BLOCKED, Task
 from sglc.runtime.row import RowFailure, Usage
-from sglc.runtime.seeds import own_seed
-from sglc.runtime.setting import Setting, path_of
-from sglc.runtime.stretch import Encoded, Piece
-from sglc.runtime.task import BLOCKED, Task
 
 
 class Choose:

@@ -8,10 +8,10 @@ from typing import Any
 from sglc.codegen.plan import Fork, Run
 from sglc.ir.host.expr import Value
 from sglc.ir.host.operators import items_of
-from sglc.runtime.context import Context
-from sglc.runtime.setting import Setting
-from sglc.runtime.stretch import Encoded
-from sglc.runtime.task import BLOCKED, Promise, Task
+from sglc.runtime.machine.context import Context
+from sglc.runtime.machine.setting import Setting
+from sglc.runtime.machine.stretch import Encoded
+from sglc.runtime.machine.task import BLOCKED, Promise, Task
 
 
 class _Branches:

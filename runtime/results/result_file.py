@@ -17,9 +17,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from sglc.runtime.append_file import AppendFile, ResultError
-from sglc.runtime.journal import Identity, Journal, JournalState, Mark, Waiting, read_journal
-from sglc.runtime.results import is_failed
+from sglc.runtime.results.append_file import AppendFile, ResultError
+from sglc.runtime.results.journal import (
+    Identity,
+    Journal,
+    JournalState,
+    Mark,
+    Waiting,
+    read_journal,
+)
+from sglc.runtime.results.result_line import is_failed
 
 _CHUNK_BYTES = 2**20  # lines written at once
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sglc.ir.host.expr import Value
 from sglc.ir.span import Source
-from sglc.runtime.append_file import ResultError
+from sglc.runtime.results.append_file import ResultError
 from sglc.runtime.row import Outcome, RowFailed, Trace
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sglc.ir.host.expr import Value
-from sglc.runtime.context import Context
 from sglc.runtime.engine.request import Request
+from sglc.runtime.machine.context import Context
 from sglc.runtime.row import BoundRow, RowFailed, Usage
 
 Order = tuple[int, ...]  # where something stands in program order; compares as tuples do

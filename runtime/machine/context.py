@@ -17,8 +17,8 @@ from typing import Generic, TypeVar
 
 from sglc.codegen.plan import Markup
 from sglc.runtime.engine.request import Prefix
+from sglc.runtime.machine.stretch import Piece
 from sglc.runtime.row import RowFailure
-from sglc.runtime.stretch import Piece
 
 T = TypeVar("T")
 

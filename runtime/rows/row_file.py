@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from sglc.runtime.json_lines import BadJson, parse_line, read_lines
 from sglc.runtime.row import RowFailed
-from sglc.runtime.rows import InputError, InputRow, RowBinder
+from sglc.runtime.rows.bind import InputError, InputRow, RowBinder
+from sglc.runtime.rows.json_lines import BadJson, parse_line, read_lines
 
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "is compressed with gzip; pipe it: zcat {0} | sglc run ... --inputs -"),

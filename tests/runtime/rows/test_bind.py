@@ -10,9 +10,7 @@ import pytest
 from sglc.codegen.plan import Param
 from sglc.ir.types import INT, JSON, STR, IntType, ListType, LiteralType, OptionalType, RecordType
 from sglc.runtime.row import BoundRow, RowFailed
-from sglc.runtime.row_counts import RowCounts
-from sglc.runtime.row_file import RowFile, digest_of
-from sglc.runtime.rows import (
+from sglc.runtime.rows.bind import (
     InputError,
     InputRow,
     RowBinder,
@@ -20,6 +18,8 @@ from sglc.runtime.rows import (
     bind_rows,
     row_by_hand,
 )
+from sglc.runtime.rows.row_counts import RowCounts
+from sglc.runtime.rows.row_file import RowFile, digest_of
 
 POINT = RecordType("Point", (("x", INT), ("y", INT)))
 PARAMS = (

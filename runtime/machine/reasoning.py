@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sglc.runtime.engine.request import GenResult
+from sglc.runtime.machine.stretch import Piece
 from sglc.runtime.model.spec import Tokenizer
-from sglc.runtime.stretch import Piece
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sglc.codegen import plan as p
-from sglc.runtime.task import BLOCKED, Promise, Task
+from sglc.runtime.machine.task import BLOCKED, Promise, Task
 
 Meaning = Callable[[Task], int]
 

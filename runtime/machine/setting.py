@@ -9,14 +9,14 @@ from typing import Any, Protocol
 from sglc.codegen.plan import Markup, Path, PathReg
 from sglc.ir.host.env import HostEnv
 from sglc.ir.host.expr import Value
-from sglc.runtime.context import Context
-from sglc.runtime.dispatch import Dispatch
-from sglc.runtime.externs import ExternCalls
+from sglc.runtime.machine.context import Context
+from sglc.runtime.machine.dispatch import Dispatch
+from sglc.runtime.machine.externs import ExternCalls
+from sglc.runtime.machine.settle import Settler
+from sglc.runtime.machine.stretch import StretchEncoder
+from sglc.runtime.machine.task import Order, Task
 from sglc.runtime.model.spec import Tokenizer
 from sglc.runtime.row import RowFailure
-from sglc.runtime.settle import Settler
-from sglc.runtime.stretch import StretchEncoder
-from sglc.runtime.task import Order, Task
 
 
 class Scheduler(Protocol):

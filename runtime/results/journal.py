@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sglc.runtime.append_file import AppendFile
+from sglc.runtime.results.append_file import AppendFile
 
 VERSION = 1
 _COMPACT_BYTES = 2**20  # a journal is rewritten when it is over this and mostly of the past
