@@ -37,8 +37,8 @@ def check_size(module: Module) -> None:
 
 
 def fit(program: Function, sources: tuple[Source, ...], spec: ModelSpec) -> LengthBounds:
-    """The bounds of a program without calls. Raises CompileErrors when the shortest context that a
-    row can have is longer than the model takes."""
+    """The bounds of a program without calls. Raises CompileErrors when every row needs a longer
+    context than the model takes."""
     found = lengths(program, _measure(spec))
     most = spec.identity.context_len
     if found.shortest > most:
@@ -46,11 +46,11 @@ def fit(program: Function, sources: tuple[Source, ...], spec: ModelSpec) -> Leng
             [
                 error(
                     "E0704",
-                    f"the shortest context of this program has {found.shortest:,} tokens, "
-                    f"and the model takes {most:,}",
+                    f"every row of this program needs a context of {found.shortest:,} tokens or "
+                    f"more, and the model takes {most:,}",
                     found.span or whole_file(0),
                     "reached here",
-                    help="shorten the constant text, lower min_tokens, or compile for a model "
+                    help="shorten the constant text, lower max_tokens, or compile for a model "
                     "with a longer context",
                 )
             ],

@@ -1,9 +1,10 @@
 """How many tokens the contexts of a program can have, before any row is known.
 
 Constants count exactly, inputs and externs by their types, gens by min_tokens and max_tokens.
-`shortest` is a bound that holds for every row: no row's longest context is shorter. `longest` is an
-estimate from above (texts that meet inside a run may encode to a token or so more than the sum that
-is taken); None where no type bounds it.
+`shortest` is a bound that holds for every row: what stands before one of its gens and that gen's
+max_tokens, for which there must be room, or what stands in a context, is no shorter. `longest` is
+an estimate from above (texts that meet inside a run may encode to a token or so more than the sum
+that is taken); None where no type bounds it.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ _STOPS = ("stop", "stop_regex", "stop_token_ids")
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Tokens of the longest context of a row: at least `shortest`, reached at `span`; at most
-    `longest`, or None."""
+    """Tokens that a row's longest context needs room for: at least `shortest`, reached at `span`;
+    at most `longest`, or None."""
 
     shortest: int
     longest: int | None
@@ -85,11 +86,16 @@ class _Walk:
         """The context has this size; it counts among those that a row may reach."""
         self.sizes[context.id] = size
         end = size.settled(self.measure)
-        if is_sure and end.least > self.shortest:
-            self.shortest, self.span = end.least, span
+        if is_sure:
+            self.need(end.least, span)
         self.longest = (
             None if self.longest is None or end.most is None else max(self.longest, end.most)
         )
+
+    def need(self, least: int, span: Span | None) -> None:
+        """Every row needs room for so many tokens, here at the latest."""
+        if least > self.shortest:
+            self.shortest, self.span = least, span
 
     def parts(self, value: Value) -> tuple[Part, ...]:
         """What is known of a host value's text."""
@@ -161,6 +167,10 @@ class _Walk:
             case ops.Call():
                 raise ValueError("lengths are taken of a program without calls")
             case _:
+                if isinstance(op, ops.Gen) and is_sure:
+                    least, _ = self.number(dict(op.options).get("max_tokens"), DEFAULT_MAX_TOKENS)
+                    before = self.size(op.context).begun(self.measure).settled(self.measure)
+                    self.need(before.least + least, op.span)
                 context = graph.results(op)[0]
                 self.set(context, self.extended(op), is_sure, op.span)
 

@@ -155,9 +155,9 @@ def test_a_program_longer_than_the_model(tmp_path: Path) -> None:
     (diagnostic,) = error.value.diagnostics
     assert diagnostic.code == "E0704"
     assert diagnostic.message == (
-        "the shortest context of this program has 150 tokens, and the model takes 100"
+        "every row of this program needs a context of 278 tokens or more, and the model takes 100"
     )
-    assert diagnostic.primary.span.line == 3
+    assert diagnostic.primary.span.line == 4
 
 
 def test_fragments_that_double_each_other(spec: testing.ModelSpec) -> None:

@@ -233,6 +233,24 @@ def test_all_errors_are_told_in_one_go(refuse) -> None:
     assert refuse(source) == ["E0203", "E0203", "E0205", "E0203", "E0401", "E0203"]
 
 
+def test_what_cannot_fit_the_model_is_refused_or_fails_its_row(refuse, tell) -> None:
+    """Rule 9: max_tokens count, known or not."""
+    source = (
+        'program main(x: str):\n    "{{x}}0123456789"\n    gen y(max_tokens={})\n    return y\n'
+    )
+    assert refuse(source.format(91), context_len=100) == ["E0704"]
+    rows = [{"x": "a" * 5}, {"x": "b" * 6}, {"x": ""}]
+    fits, fails, last = tell(source.format(85), rows, context_len=100).outputs
+    assert (fits, last) == ("X", "X")
+    assert fails == (
+        "too_long: needs 101 tokens (16 before it and 85 of max_tokens), "
+        "the model's context holds 100"
+    )
+    # an arm that some rows do not take is no reason to refuse
+    arm = 'program main(x: bool):\n    if x:\n        "0123456789"\n        gen y\n    return 1\n'
+    assert tell(arm, [{"x": False}], context_len=20).outputs == [1]
+
+
 # ---------------------------------------------------------------- externs
 
 
