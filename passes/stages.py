@@ -116,8 +116,8 @@ class _Walk:
         match op:
             case ops.Gen() | ops.Select() | ops.Extern():
                 self.raise_to(graph.results(op), Stage.GEN)
-            case ops.Call(source=source, args=args):
-                given = tuple(map(self.stage, (source, *args)))
+            case ops.Call():
+                given = tuple(map(self.stage, (op.source, *op.args)))
                 for result, stage in zip(
                     graph.results(op), self.calls.results(op, given), strict=True
                 ):

@@ -126,7 +126,7 @@ class _Check:
 
     def _externs(self, chosen: syntax.Program) -> list[syntax.Extern]:
         """Those that the program calls, in the order met."""
-        own = (chosen, *reached(chosen, self.tables))
+        own: tuple[Function, ...] = (chosen, *reached(chosen, self.tables))
         found = (callee for each in own for callee in callees(each.body, self.tables))
         return list(dict.fromkeys(each for each in found if isinstance(each, syntax.Extern)))
 
