@@ -182,11 +182,17 @@ class ResultFile:
         state.waiting = {i: row for i, row in state.waiting.items() if not is_failed(row.line)}
         if not self.num_failed:
             return
+        # the journal may still hold failed rows of the old file: in the new one they would be read
+        Journal(self._journal_path, state).close()
         new = self.path.with_name(self.path.name + ".new")
         descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.link(self.path, self._before_path)
-        os.rename(new, self.path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.link(self.path, self._before_path)
+            os.rename(new, self.path)
+        except BaseException:
+            os.close(descriptor)
+            raise
         self._file.close()
         self._file = AppendFile(self.path, descriptor)
         self.num_rows = self.num_failed = 0

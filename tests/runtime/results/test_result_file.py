@@ -9,7 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sglc.runtime.results.append_file import AppendFile, ResultError
@@ -178,6 +178,9 @@ def test_kills_lose_nothing(
     failing=st.sets(st.integers(0, 19)),
     first_stop=st.integers(1, 100),
 )
+# killed between the new file and the new journal, while the old journal holds a failed row
+@example(seed=0, kills=[(4, 0.0)], failing={2}, first_stop=19)
+@example(seed=0, kills=[(6, 0.0)], failing={2}, first_stop=19)
 def test_a_retry_survives_kills_and_runs_failed_rows_alone(
     tmp_path_factory: pytest.TempPathFactory,
     seed: int,
