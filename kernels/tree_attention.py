@@ -135,12 +135,16 @@ def _put(out: Tensor, rows: slice | Tensor, x: Tensor) -> None:
 
 
 def _merge(outs: Tensor, lses: Tensor) -> Tensor:
-    """Partial results [P, ..., D] with log-sum-exps [P, ...] to the whole [..., D]."""
-    if outs.shape[0] == 1:
+    """Partial results [P, ..., D] with log-sum-exps [P, ...] to the whole [..., D]; overwrites."""
+    if len(outs) == 1:
         return outs[0]
-    weights = (lses - lses.amax(0)).exp_()
+    weights = lses.sub_(lses.amax(0)).exp_()
     weights /= weights.sum(0)
-    return (outs * weights.unsqueeze(-1)).sum(0)
+    weights = weights.unsqueeze(-1)
+    whole = outs[0].mul_(weights[0])
+    for out, weight in zip(outs[1:], weights[1:], strict=True):
+        whole.addcmul_(out, weight)
+    return whole
 
 
 def _attend_all(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

@@ -141,6 +141,7 @@ class TreeEngine:
             return
         if isinstance(job, ScoreJob) and job.inner is not None:
             self.cancel(job.inner.request)
+            job.inner = None  # they refer to each other
         if job in self._queue:
             self._queue.remove(job)
         elif job.is_admitted:
@@ -212,17 +213,19 @@ class TreeEngine:
         return [result for job in done for result in self._finish_score(job)]
 
     def _finish_score(self, job: ScoreJob) -> list[Result]:
-        """`job` has all its values; an inner job may complete its outer one, and the other way
-        round."""
+        """`job` has all its values. What is answered is the request of the outer job, when both are
+        done."""
         self._prefilling.remove(job)
-        del self._jobs[job.request]
         self._residency.release(job)
         if job.outer is not None:
             self._scoring.keep_unconditional(job)
-            outer, outer.inner = job.outer, None
-            is_done = outer.choices.is_complete
-            return [self._scoring.result(outer)] if is_done else []
-        return [] if job.inner is not None else [self._scoring.result(job)]
+            del self._jobs[job.request]
+            job = job.outer
+            job.inner = None
+        if job.inner is not None or job.is_admitted or not job.choices.is_complete:
+            return []
+        del self._jobs[job.request]
+        return [self._scoring.result(job)]
 
     def _sample(self, rows: StepRows, logits: Tensor) -> list[Result]:
         """A token for each running gen, and the first one for each whose prefix is complete."""

@@ -118,6 +118,8 @@ class PrefillPlanner:
         """Have the row of `read` in the step, by repeating tokens if need be."""
         offset = read.offset
         segment = self.plan.segments.setdefault(read.node, Segment(read.node, offset, offset + 1))
-        self._left -= max(0, segment.begin - offset)
+        before = len(segment)
         segment.begin = min(segment.begin, offset)
+        segment.end = max(segment.end, offset + 1)
+        self._left -= len(segment) - before
         self.plan.reads.append(read)

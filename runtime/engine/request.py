@@ -152,9 +152,7 @@ class EngineStats:
     repeated_tokens: int = 0
     steps: int = 0
     peak_kv_tokens: int = 0
-    seconds: dict[str, float] = field(
-        default_factory=dict
-    )  # by phase: attention, matmul, sample, ...
+    seconds: dict[str, float] = field(default_factory=dict)  # dense, attention, sampling, planning
 
 
 class Engine(Protocol):

@@ -4,8 +4,12 @@ recomputation."""
 from __future__ import annotations
 
 import random
+import threading
 
 import pytest
+import torch
+
+from sglc.runtime.engine.request import GenResult, ScoreRequest, ScoreResult
 
 
 def random_contexts(rng: random.Random, count: int) -> list[list[int]]:
@@ -152,6 +156,9 @@ def test_random_use_leaves_nothing_behind(new_engine, gen, seed) -> None:
                 rng.choice(prefixes), max_tokens=rng.randint(1, 50), seed=rng.randint(0, 99),
                 temperature=1.0, ignore_eos=False,
             )  # fmt: skip
+            if rng.random() < 0.3:
+                choices = tuple((rng.randint(1, 3),) * rng.randint(0, 4) for _ in range(3))
+                request = ScoreRequest(rng.choice(prefixes), choices, rng.random() < 0.5)
             engine.submit(request)
             pending.append(request)
         elif action < 0.7 and pending:
@@ -161,8 +168,10 @@ def test_random_use_leaves_nothing_behind(new_engine, gen, seed) -> None:
         else:
             for result in engine.step():
                 pending.remove(result.request)
-                if hasattr(result, "prefix"):
+                if isinstance(result, GenResult):
                     prefixes.append(result.prefix)
+                elif isinstance(result, ScoreResult):
+                    prefixes.append(rng.choice(result.prefixes))
         assert engine.num_kv_tokens <= 400
     while not engine.is_idle:
         for result in engine.step():
@@ -170,4 +179,32 @@ def test_random_use_leaves_nothing_behind(new_engine, gen, seed) -> None:
     assert not pending
     del prefixes, request
     result = None
+    assert engine.num_kv_tokens == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
+def test_half_types_stay_close_to_fp32(new_engine, tiny, run, gen, naive_logits, dtype) -> None:
+    contexts = random_contexts(random.Random(5), 6)
+    engine = new_engine(model=tiny(dtype))
+    requests = [gen(engine.extend(engine.root, c), max_tokens=20, logprobs=0) for c in contexts]
+    results = run(engine, requests)
+    differences = []
+    for context, request in zip(contexts, requests, strict=True):
+        result = results[request]
+        exact = naive_logits([*context, *result.token_ids]).log_softmax(-1)
+        for place, report in enumerate(result.logprobs):
+            differences.append(
+                abs(report.logprob - float(exact[len(context) - 1 + place, report.id]))
+            )
+    assert sum(differences) / len(differences) < (0.1 if dtype == torch.bfloat16 else 0.02)
+
+
+def test_other_threads_may_drop_prefixes(new_engine, run, gen) -> None:
+    engine = new_engine()
+    held = [engine.extend(engine.root, [1, 2, n]) for n in range(3, 20)]
+    run(engine, [gen(prefix, max_tokens=2) for prefix in held])
+    assert engine.num_kv_tokens > 0
+    thread = threading.Thread(target=held.clear)
+    thread.start()
+    thread.join()
     assert engine.num_kv_tokens == 0

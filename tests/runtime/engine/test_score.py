@@ -111,3 +111,25 @@ def test_a_model_without_start_token_scores_no_empty_context(new_engine, run, mo
     engine = TreeEngine(model, NoStart(), kv_memory=1 << 20)
     request = ScoreRequest(engine.root, ((2,), (3,)))
     assert run(engine, [request])[request].code == "no_start_token"
+
+
+def test_overlapping_requests_with_little_memory(new_engine, run, gen, naive_logits) -> None:
+    """Choices that are computed in part already, by other scores and gens, in the same step or
+    before."""
+    rng = random.Random(8)
+    engine = new_engine(slots=160, step_tokens=23)
+    contexts = [[rng.randint(1, 3) for _ in range(rng.randint(1, 20))] for _ in range(6)]
+    prefixes = [engine.extend(engine.root, context) for context in contexts]
+    for _ in range(4):
+        scores = [
+            ScoreRequest(prefixes[n], random_choices(rng, rng.randint(1, 8)))
+            for n in (rng.randrange(6) for _ in range(5))
+        ]
+        gens = [gen(rng.choice(prefixes), max_tokens=9) for _ in range(2)]
+        results = run(engine, [*scores, *gens])
+        for request in scores:
+            context = request.prefix.token_ids()
+            for choice, values in zip(request.choices, results[request].logprobs, strict=True):
+                assert values == pytest.approx(expected(naive_logits, context, choice), abs=1e-4)
+    assert engine.stats.repeated_tokens > 0
+    assert engine.stats.peak_kv_tokens <= 160
