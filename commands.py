@@ -76,6 +76,8 @@ def compile_plan(args: argparse.Namespace) -> int:
     partial = output.with_name(output.name + ".new")
     partial.write_bytes(data)
     partial.replace(output)
+    for note in result.notes:
+        say(note)
     say(f"wrote {output} ({len(data):,} bytes)")
     return DONE
 

@@ -301,15 +301,16 @@ class Markup:
     start of a conversation) was the last role closed; `closing[role]` what stands after it.
     `start` is what stands at the start of a context that uses no roles (BOS, or nothing).
     `default_system` is the system text that the template adds by itself when a conversation does
-    not begin with a system role (it is inside the openings; here for `explain`).
-    `notes` are sentences on what was decided when the template was taken apart (a pinned date, a
-    role it lacks).
+    not begin with a system role, and `pinned_date` the date that it prints in place of today's
+    (both are inside the openings; here for people).
+    `notes` are sentences on what was decided when the template was taken apart (a role it lacks).
     """
 
     opening: dict[tuple[str, str], tuple[str | int, ...]]
     closing: dict[str, tuple[str | int, ...]]
     start: tuple[str | int, ...]
     default_system: str | None = None
+    pinned_date: str | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -21,6 +21,7 @@ from sglc.compiler.checked import CheckedProgram
 from sglc.compiler.diagnostics import Diagnostic, nearest
 from sglc.compiler.fit import check_size, fit
 from sglc.compiler.lower.module import lower
+from sglc.compiler.template_notes import template_notes
 from sglc.ir.host.expr import Value
 from sglc.ir.ops import Module
 from sglc.ir.span import Source
@@ -43,10 +44,12 @@ class InternalError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CompileResult:
-    """`timings` are seconds by stage, in order. `sources` are what warnings point into."""
+    """`notes` are sentences on what the model's template adds to what the program writes.
+    `timings` are seconds by stage, in order. `sources` are what warnings point into."""
 
     plan: Plan
     warnings: tuple[Diagnostic, ...]
+    notes: tuple[str, ...]
     timings: tuple[tuple[str, float], ...]
     sources: tuple[Source, ...]
 
@@ -104,7 +107,8 @@ def compile_file(
     )
     plan = build_plan(module, facts, spec.identity, spec.markup, spec.tokenizer)
     clock.lap("plan")
-    return CompileResult(plan, checked.warnings, tuple(clock.seconds), checked.sources)
+    notes = template_notes(module.program, spec.markup)
+    return CompileResult(plan, checked.warnings, notes, tuple(clock.seconds), checked.sources)
 
 
 def _stages(

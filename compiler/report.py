@@ -52,6 +52,7 @@ def explain_json(plan: Plan) -> dict[str, Any]:
             "context_len": plan.model.context_len,
             "roles": list(plan.markup.roles),
             "default_system": plan.markup.default_system,
+            "pinned_date": plan.markup.pinned_date,
             "notes": list(plan.markup.notes),
         },
         "bounds": {"shortest": plan.bounds.shortest, "longest": plan.bounds.longest},
@@ -98,6 +99,8 @@ def _model(plan: Plan) -> list[str]:
     ]
     if plan.markup.default_system is not None:
         lines.append(f"the template adds a system text: {json_text(plan.markup.default_system)}")
+    if plan.markup.pinned_date is not None:
+        lines.append(f"the template prints a date: it is pinned to {plan.markup.pinned_date}")
     return [*lines, *plan.markup.notes]
 
 

@@ -2,8 +2,8 @@
 
 Law: each pass takes a well-formed module and yields one of the same meaning; `run_pipeline`
 verifies after each. Optimizations can be skipped by name, and results do not change when they are.
-Analyses (`stages.py`, `lengths.py`, `demand.py`, `inlined_size.py`) are functions from IR to facts;
-who needs facts calls them.
+Analyses (`stages.py`, `lengths.py`, `demand.py`, `inlined_size.py`, `first_roles.py`) are functions
+from IR to facts; who needs facts calls them.
 """
 
 from __future__ import annotations

@@ -281,6 +281,13 @@ def test_check(sglc: Sglc) -> None:
     assert sglc("check", *MEASURE)[0] == 0
 
 
+def test_compile_tells_what_the_template_adds(sglc: Sglc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "template_notes", lambda program, markup: ("it adds a date",))
+    code, out, err = sglc("compile", *MEASURE)
+    assert (code, out) == (0, "")
+    assert err.splitlines()[0] == "sglc: it adds a date"
+
+
 def test_compile_writes_the_same_bytes_twice(sglc: Sglc, tmp_path: Path) -> None:
     code, out, err = sglc("compile", *MEASURE)
     assert (code, out) == (0, "")

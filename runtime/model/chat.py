@@ -44,15 +44,13 @@ def derive_markup(source: str | None, vocabulary: Vocabulary) -> Markup:
     for (previous, role), pieces in opening.items():
         if not previous:
             opening[previous, role] = _at_start(pieces, bos, vocabulary.dummy_space)
-    notes = [*_role_notes(probe, between), *prompt_notes]
-    if template.prints_date:
-        notes.append(f"the template prints a date: it is pinned to {PINNED_DATE:%d %b %Y}")
     return Markup(
         opening=opening,
         closing=closing,
         start=start,
         default_system=_default_system(between),
-        notes=tuple(notes),
+        pinned_date=f"{PINNED_DATE:%d %b %Y}" if template.prints_date else None,
+        notes=(*_role_notes(probe, between), *prompt_notes),
     )
 
 
