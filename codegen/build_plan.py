@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from sglc.codegen.constants import Tokenizer, constants
 from sglc.codegen.emit import emit
 from sglc.codegen.plan import ExternDecl, LengthBounds, Markup, ModelIdentity, Param, Plan
+from sglc.ir import module as ir
 from sglc.ir import ops
 from sglc.ir.host.evaluate import evaluate
 from sglc.ir.span import Source
@@ -29,7 +30,7 @@ class Facts:
 
 
 def build_plan(
-    module: ops.Module,
+    module: ir.Module,
     facts: Facts,
     identity: ModelIdentity,
     markup: Markup,
@@ -59,14 +60,14 @@ def build_plan(
     )
 
 
-def _param(param: ops.Param, reg: int) -> Param:
+def _param(param: ir.Param, reg: int) -> Param:
     value, has_default = param.value, param.default is not None
     assert not isinstance(value.type, ops.ContextType | ops.BranchesType)
     default = None if param.default is None else evaluate(param.default)
     return Param(value.name, value.type, reg, has_default, default)
 
 
-def _extern(extern: ops.ExternDecl) -> ExternDecl:
+def _extern(extern: ir.ExternDecl) -> ExternDecl:
     return ExternDecl(
         extern.name,
         extern.params,

@@ -16,6 +16,7 @@ from sglc.codegen.plan import Constant, Markup
 from sglc.ir import graph, ops
 from sglc.ir.host import expr as host
 from sglc.ir.host.text import to_text
+from sglc.ir.module import Function
 
 
 class Tokenizer(Protocol):
@@ -42,7 +43,7 @@ _START = _Run(is_whole=True, last_role="", has_begun=False)
 _UNKNOWN = _Run()
 
 
-def constants(program: ops.Function, markup: Markup, tokenizer: Tokenizer) -> tuple[Constant, ...]:
+def constants(program: Function, markup: Markup, tokenizer: Tokenizer) -> tuple[Constant, ...]:
     """The constants of a program without calls, sorted by text."""
     search = _Search(markup)
     search.region(program.body)

@@ -20,6 +20,7 @@ from sglc.codegen.exits import Exit, Exits, deaths
 from sglc.codegen.registers import Ids, Registers
 from sglc.codegen.selection import instruction
 from sglc.ir import graph, ops
+from sglc.ir.module import Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Emitted:
     num_regs: int
 
 
-def emit(program: ops.Function) -> Emitted:
+def emit(program: Function) -> Emitted:
     """Code for a program without calls. Its parameters arrive in registers 0, 1, ..."""
     emitter = Emitter()
     emitter.function(program)
@@ -43,7 +44,7 @@ class Emitter:
     regs: Registers = field(default_factory=Registers)
     later: list[Callable[[], None]] = field(default_factory=list)
 
-    def function(self, program: ops.Function) -> None:
+    def function(self, program: Function) -> None:
         for param in program.body.args:
             self.regs.define(param)
 

@@ -17,10 +17,10 @@ from lark.exceptions import UnexpectedInput
 
 from sglc.compiler import syntax
 from sglc.compiler.diagnostics import Diagnostic, error
-from sglc.compiler.explain import explain
 from sglc.compiler.grammar import parse_tree
 from sglc.compiler.source import SourceText
 from sglc.compiler.strings import Slot, open_string
+from sglc.compiler.syntax_errors import explain
 from sglc.ir.span import Span
 
 NAMES = frozenset({"NAME", "FIELD", "FORK_ITEM", "ROLE"})  # tokens that become Identifiers

@@ -23,7 +23,7 @@ from sglc.compiler.fit import check_size, fit
 from sglc.compiler.lower.module import lower
 from sglc.compiler.template_notes import template_notes
 from sglc.ir.host.expr import Value
-from sglc.ir.ops import Module
+from sglc.ir.module import Module
 from sglc.ir.span import Source
 from sglc.ir.text import print_module
 from sglc.ir.verify import verify

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sglc.codegen.plan import LengthBounds
 from sglc.compiler.diagnostics import CompileErrors, error, whole_file
-from sglc.ir.ops import Function, Module
+from sglc.ir.module import Function, Module
 from sglc.ir.span import Source
 from sglc.passes.inlined_size import inlined_size
 from sglc.passes.lengths import lengths

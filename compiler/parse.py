@@ -9,11 +9,11 @@ from lark.exceptions import UnexpectedInput
 from sglc.compiler import syntax
 from sglc.compiler.build import build
 from sglc.compiler.diagnostics import Diagnostic
-from sglc.compiler.explain import explain
 from sglc.compiler.grammar import parse_tree
 from sglc.compiler.indent import IndentationFault
 from sglc.compiler.recover import recover
 from sglc.compiler.source import SourceText
+from sglc.compiler.syntax_errors import explain
 from sglc.ir.span import Source
 
 

@@ -16,11 +16,11 @@ from lark.exceptions import UnexpectedInput, UnexpectedToken
 
 from sglc.compiler.build import build
 from sglc.compiler.diagnostics import MAX_RENDERED, Diagnostic
-from sglc.compiler.explain import MISPLACED, NO_BLOCK, explain, unexpected_indent
 from sglc.compiler.grammar import Rule, parse_tree
 from sglc.compiler.indent import IndentationFault
 from sglc.compiler.layout import LogicalLine, scan
 from sglc.compiler.source import SourceText
+from sglc.compiler.syntax_errors import MISPLACED, NO_BLOCK, explain, unexpected_indent
 
 BROKEN = "\0"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sglc.codegen.plan import Markup
 from sglc.ir.host.text import json_text
-from sglc.ir.ops import Function
+from sglc.ir.module import Function
 from sglc.passes.first_roles import first_roles
 
 

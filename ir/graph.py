@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sglc.ir import ops
-from sglc.ir.ops import Function, Module, Op, Path, PathItem, Region, Terminator, Value, ValueType
+from sglc.ir.module import Function, Module
+from sglc.ir.ops import Op, Path, PathItem, Region, Terminator, Value, ValueType
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from sglc.ir.host.evaluate import compile_expr
 from sglc.ir.host.expr import Value
 from sglc.ir.host.operators import items_of
 from sglc.ir.host.text import to_text
-from sglc.ir.ops import Module, Op, Region, Terminator
+from sglc.ir.module import Module
+from sglc.ir.ops import Op, Region, Terminator
 from sglc.ir.toy import ToyContext, ToyModel, ToySample, ToyTokenizer
 
 ENV = HostEnv(ToyTokenizer())

@@ -15,7 +15,8 @@ from sglc.ir import types as t
 from sglc.ir.host import expr as e
 from sglc.ir.host.expr import Expr
 from sglc.ir.host.literal import literal
-from sglc.ir.ops import ContextType, ExternDecl, Function, Module, Op, Param, Region, Value
+from sglc.ir.module import ExternDecl, Function, Module, Param
+from sglc.ir.ops import ContextType, Op, Region, Value
 
 CTX = ContextType()
 STRINGS = t.ListType(t.STR)

@@ -14,7 +14,7 @@ names of values are, where they are words.
 
 from __future__ import annotations
 
-from sglc.ir.ops import Module
+from sglc.ir.module import Module
 from sglc.ir.textual.parser import parse
 from sglc.ir.textual.printer import module_lines
 from sglc.ir.textual.scanner import IRSyntaxError

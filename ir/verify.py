@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sglc.ir import graph
 from sglc.ir.checks import control, module_checks, operands, roles, values
-from sglc.ir.ops import Module
+from sglc.ir.module import Module
 
 FUNCTION_CHECKS = (
     values.defined_once,

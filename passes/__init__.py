@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sglc.ir.ops import Module
+from sglc.ir.module import Module
 from sglc.ir.verify import verify
 from sglc.passes.dce import dce
 from sglc.passes.fold import fold

@@ -23,7 +23,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sglc.ir import graph, ops
-from sglc.ir.ops import Function, Module, Op, Region, Terminator, Value
+from sglc.ir.module import Function, Module
+from sglc.ir.ops import Op, Region, Terminator, Value
 from sglc.passes.demand import Demand, demand
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sglc.ir import graph, ops
-from sglc.ir.ops import Function, Op, Region, Value
+from sglc.ir.module import Function
+from sglc.ir.ops import Op, Region, Value
 
 
 def first_roles(program: Function) -> frozenset[str]:

@@ -27,7 +27,8 @@ from sglc.ir.host.expr import Expr
 from sglc.ir.host.literal import is_literal, literal_value
 from sglc.ir.host.simplify import simplify
 from sglc.ir.host.walk import map_operands, operand_order
-from sglc.ir.ops import Function, Module, Op, Region, Terminator, Value
+from sglc.ir.module import Function, Module
+from sglc.ir.ops import Op, Region, Terminator, Value
 
 MAX_FOLDED = 1_000_000
 

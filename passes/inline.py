@@ -22,7 +22,8 @@ from dataclasses import replace
 
 from sglc.ir import graph, ops
 from sglc.ir.graph import FreshIds
-from sglc.ir.ops import Function, Module, Op, Region, Value
+from sglc.ir.module import Function, Module
+from sglc.ir.ops import Op, Region, Value
 
 
 def inline(module: Module) -> Module:

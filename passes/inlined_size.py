@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from sglc.ir import graph, ops
-from sglc.ir.ops import Function, Module
+from sglc.ir.module import Function, Module
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from sglc.ir.host.expr import Expr
 from sglc.ir.host.simplify import simplify
 from sglc.ir.host.total import is_total
 from sglc.ir.host.walk import map_operands
-from sglc.ir.ops import Function, Module, Op, Region, Value
+from sglc.ir.module import Function, Module
+from sglc.ir.ops import Op, Region, Value
 from sglc.ir.types import STR
 from sglc.passes.fold import MAX_FOLDED, with_expr
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sglc.ir import graph, ops
-from sglc.ir.ops import Function, Module, Op, Region, Value
+from sglc.ir.module import Function, Module
+from sglc.ir.ops import Op, Region, Value
 
 
 def simplify_scopes(module: Module) -> Module:

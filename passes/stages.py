@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from sglc.ir import graph, ops
-from sglc.ir.ops import Function, Op, Region, Value
+from sglc.ir.module import Function
+from sglc.ir.ops import Op, Region, Value
 
 
 class Stage(IntEnum):

@@ -28,7 +28,8 @@ from sglc.ir import graph, ops
 from sglc.ir.graph import FreshIds
 from sglc.ir.host import expr as e
 from sglc.ir.host.literal import literal, literal_value
-from sglc.ir.ops import Function, Module, Op, Region, Terminator, Value
+from sglc.ir.module import Function, Module
+from sglc.ir.ops import Op, Region, Terminator, Value
 from sglc.passes.fold import fold_function
 
 MAX_OPS = 20_000

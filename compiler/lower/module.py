@@ -17,11 +17,12 @@ from sglc.compiler.lower.frame import CONTEXT, Frame, FunctionScope
 from sglc.compiler.lower.statements import lower_block, lower_return, returns_names
 from sglc.ir import ops
 from sglc.ir.host import expr as host
+from sglc.ir.module import ExternDecl, Function, Module, Param
 from sglc.ir.types import NULL
 from sglc.passes.stages import Stage
 
 
-def lower(checked: CheckedProgram) -> ops.Module:
+def lower(checked: CheckedProgram) -> Module:
     """The IR of a checked program. Never fails on one that the checker passed."""
     return _Lowering(checked).module()
 
@@ -37,14 +38,14 @@ class _Lowering:
         name = self.checked.fragments[fragment]
         return self.wanted.setdefault((fragment, role), name if role is None else f"{name}@{role}")
 
-    def module(self) -> ops.Module:
+    def module(self) -> Module:
         program = self._program(self.checked.program)
-        functions: list[ops.Function] = []
+        functions: list[Function] = []
         while len(functions) < len(self.wanted):
             # lowering a fragment may ask for more of them
             (fragment, role), name = list(self.wanted.items())[len(functions)]
             functions.append(self._fragment(fragment, role, name))
-        return ops.Module(program, tuple(functions), tuple(self._externs()), self.checked.sources)
+        return Module(program, tuple(functions), tuple(self._externs()), self.checked.sources)
 
     def _scope(self, owner: facts.Owner, role: str | None) -> FunctionScope:
         return FunctionScope(
@@ -73,30 +74,30 @@ class _Lowering:
         frame.names[CONTEXT] = context
         return frame, params, context
 
-    def _fragment(self, fragment: syntax.Fragment, role: str | None, name: str) -> ops.Function:
+    def _fragment(self, fragment: syntax.Fragment, role: str | None, name: str) -> Function:
         frame, params, context = self._enter(fragment, role)
         end = lower_block(frame, fragment.body) or lower_return(frame, fragment)
         body = frame.region(end, (context, *params))
-        return ops.Function(name, body, result=self.checked.results[fragment])
+        return Function(name, body, result=self.checked.results[fragment])
 
-    def _program(self, program: syntax.Program) -> ops.Function:
+    def _program(self, program: syntax.Program) -> Function:
         frame, params, context = self._enter(program, None)
         frame.emit(ops.Start(context, program.name.span))
         end = lower_block(frame, program.body) or lower_return(frame, program)
-        return ops.Function(
+        return Function(
             program.name.text,
             frame.region(end, params),
             is_program=True,
             params=tuple(
-                ops.Param(value, _default(param, self.checked))
+                Param(value, _default(param, self.checked))
                 for param, value in zip(program.params, params, strict=True)
             ),
             result=self.checked.results[program],
             returns_names=returns_names(program),
         )
 
-    def _externs(self) -> list[ops.ExternDecl]:
-        declared: dict[str, ops.ExternDecl] = {}  # two files may declare one, alike
+    def _externs(self) -> list[ExternDecl]:
+        declared: dict[str, ExternDecl] = {}  # two files may declare one, alike
         for extern, name in self.checked.externs.items():
             options = {o.name.text: constant_value(o.value, self.checked) for o in extern.options}
             timeout, retries = options.get("timeout"), options.get("retries", 0)
@@ -104,7 +105,7 @@ class _Lowering:
             assert isinstance(retries, int)
             params = tuple((p.name.text, self.checked.types[p.type]) for p in extern.params)
             result = self.checked.results[extern] or NULL
-            declared[name] = ops.ExternDecl(name, params, result, extern.is_pure, timeout, retries)
+            declared[name] = ExternDecl(name, params, result, extern.is_pure, timeout, retries)
         return list(declared.values())
 
 

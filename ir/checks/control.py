@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sglc.ir import graph, ops
 from sglc.ir.checks.operands import is_host
 from sglc.ir.checks.shown import shown
-from sglc.ir.ops import BranchesType, ContextType, Function, Op, Region, Value, ValueType
+from sglc.ir.module import Function
+from sglc.ir.ops import BranchesType, ContextType, Op, Region, Value, ValueType
 from sglc.ir.types import IntType
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from sglc.ir import graph, ops
 from sglc.ir.checks.operands import is_host
 from sglc.ir.checks.shown import shown
-from sglc.ir.ops import ContextType, Module, Region
+from sglc.ir.module import Module
+from sglc.ir.ops import ContextType, Region
 
 
 def one_program(module: Module) -> Iterator[str]:

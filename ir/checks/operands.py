@@ -11,7 +11,8 @@ from sglc.ir.host import expr as e
 from sglc.ir.host.functions import FUNCTIONS
 from sglc.ir.host.operators import BINARY, UNARY
 from sglc.ir.host.walk import parts, subexpressions
-from sglc.ir.ops import BranchesType, ContextType, Function, Value
+from sglc.ir.module import Function
+from sglc.ir.ops import BranchesType, ContextType, Value
 from sglc.ir.textual.printer import value_text
 from sglc.ir.types import IntType
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from sglc.ir import graph, ops
 from sglc.ir.checks.shown import shown
-from sglc.ir.ops import BranchesType, ContextType, Function, Value
+from sglc.ir.module import Function
+from sglc.ir.ops import BranchesType, ContextType, Value
 
 
 def role(value: Value) -> str | None:

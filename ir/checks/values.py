@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from sglc.ir import graph
 from sglc.ir.checks.shown import shown
-from sglc.ir.ops import Function, Region, Value
+from sglc.ir.module import Function
+from sglc.ir.ops import Region, Value
 from sglc.ir.textual.printer import value_text
 
 

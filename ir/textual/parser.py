@@ -8,7 +8,8 @@ from collections.abc import Callable
 from sglc.ir import ops
 from sglc.ir import types as t
 from sglc.ir.host.expr import Expr
-from sglc.ir.ops import ExternDecl, Function, Module, Op, Param, Path, Region, Terminator, Value
+from sglc.ir.module import ExternDecl, Function, Module, Param
+from sglc.ir.ops import Op, Path, Region, Terminator, Value
 from sglc.ir.textual.parse_exprs import ExprParser
 from sglc.ir.textual.scanner import Scanner
 from sglc.ir.textual.types import (

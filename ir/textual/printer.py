@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from sglc.ir import graph, ops
 from sglc.ir.host.expr import Expr
 from sglc.ir.host.walk import operand_order
-from sglc.ir.ops import ExternDecl, Function, Module, Op, PathItem, Region, Terminator, Value
+from sglc.ir.module import ExternDecl, Function, Module
+from sglc.ir.ops import Op, PathItem, Region, Terminator, Value
 from sglc.ir.textual.exprs import expr_text
 from sglc.ir.textual.scanner import name_text
 from sglc.ir.textual.types import RecordNames, fields_text, type_text

@@ -23,7 +23,7 @@ from sglc.compiler.lower.module import lower
 from sglc.ir import types as t
 from sglc.ir.host.evaluate import evaluate
 from sglc.ir.interpret import interpret
-from sglc.ir.ops import Module
+from sglc.ir.module import Module
 from sglc.ir.testing import EXTERNS, random_module, random_row
 from sglc.ir.toy import ToyModel
 from sglc.passes import PIPELINE, run_pipeline

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from sglc.compiler.check import check
 from sglc.compiler.codes import CODES
 from sglc.compiler.diagnostics import CompileErrors, Diagnostic, render
-from sglc.compiler.explain import STATEMENTS
 from sglc.compiler.parse import parse
 from sglc.compiler.slips import SLIPS, Slip, failure_of, slip
 from sglc.compiler.source import decode
+from sglc.compiler.syntax_errors import STATEMENTS
 from sglc.ir.span import Source
 
 PROGRAM = '''\

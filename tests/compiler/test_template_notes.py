@@ -8,7 +8,7 @@ from sglc import testing
 from sglc.codegen.plan import Markup
 from sglc.compiler.driver import compile_file
 from sglc.compiler.template_notes import template_notes
-from sglc.ir.ops import Function
+from sglc.ir.module import Function
 from sglc.ir.text import parse_module
 
 SYSTEM = 'where a conversation begins without `system`, the model\'s template adds one: "Be."'

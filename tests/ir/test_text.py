@@ -14,18 +14,8 @@ from sglc.ir import graph
 from sglc.ir import types as t
 from sglc.ir.host import expr as e
 from sglc.ir.host.expr import Expr
-from sglc.ir.ops import (
-    ContextType,
-    ExternDecl,
-    Function,
-    Leave,
-    Let,
-    Module,
-    Param,
-    Region,
-    Start,
-    Value,
-)
+from sglc.ir.module import ExternDecl, Function, Module, Param
+from sglc.ir.ops import ContextType, Leave, Let, Region, Start, Value
 from sglc.ir.testing import random_module
 from sglc.ir.text import IRSyntaxError, parse_module, print_module
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from sglc.ir import graph
 from sglc.ir.host import expr as e
-from sglc.ir.ops import Function, Let, Module, Region, Value
+from sglc.ir.module import Function, Module
+from sglc.ir.ops import Let, Region, Value
 from sglc.ir.testing import random_module
 from sglc.ir.text import parse_module
 from sglc.ir.types import STR

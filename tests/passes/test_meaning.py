@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sglc.ir import graph
 from sglc.ir.interpret import InterpretResult, interpret
-from sglc.ir.ops import Module
+from sglc.ir.module import Module
 from sglc.ir.testing import EXTERNS, random_module, random_row
 from sglc.ir.toy import ToyModel
 from sglc.ir.verify import verify

@@ -8,7 +8,7 @@ import pytest
 
 import sglc.passes as passes
 from sglc.ir import ops
-from sglc.ir.ops import Module
+from sglc.ir.module import Module
 from sglc.ir.text import parse_module
 from sglc.passes import PIPELINE, Pass, PassError, run_pipeline
 
