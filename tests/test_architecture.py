@@ -104,6 +104,9 @@ def test_imports_point_down(folder: str) -> None:
         ("ir/graph.py", "from . import types", "relative import, write `sglc.ir...`"),
         ("runtime/run.py", "import lark", "`runtime` may not import `lark`"),
         ("runtime/run.py", "from sglc.ir import ops", "`runtime` may not import `sglc.ir.ops`"),
+        ("runtime/rows/x.py", "from sglc import ir", "`runtime` may not import `sglc.ir`"),
+        ("runtime/rows/x.py", "import sglc.ir.typesetting", "import `sglc.ir.typesetting`"),
+        ("runtime/rows/x.py", "from sglc import cli", "`runtime` may not import `sglc.cli`"),
         (
             "runtime/run.py",
             "from sglc.compiler import parse",

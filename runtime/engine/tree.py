@@ -62,10 +62,6 @@ class Node:
     def end(self) -> int:
         return self.start + len(self.tokens)
 
-    @property
-    def is_computed(self) -> bool:
-        return self.num_computed == len(self.tokens)
-
     def path(self) -> list[Node]:
         """The nodes from below the root to here."""
         nodes = []
