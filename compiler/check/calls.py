@@ -147,5 +147,6 @@ def _declared_call(
     required = [name for name, param in params.items() if param.default is None]
     for name, arg in bound_arguments(expressions.report, call, list(params), required, callee.name):
         what = f"the parameter `{name}`"
-        require_fit(expressions, arg, wanted[name], what, ((params[name], "declared here"),))
+        declared = ((params[name], "declared here"),)
+        require_fit(expressions, arg, wanted[name], what, declared, may_be_json=True)
     return NULL if result is None else result

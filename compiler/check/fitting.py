@@ -25,12 +25,18 @@ def require_fit(
     wanted: Type,
     what: str,
     secondary: Secondary = (),
+    *,
+    may_be_json: bool = False,
 ) -> bool:
     """Report where `expr`, whose type is known, is no `wanted`; at the smallest part that is wrong.
-    `what` names what asks for it ("the parameter `n`")."""
+    `what` names what asks for it ("the parameter `n`"). With `may_be_json`, json that is not
+    constant stands for any type and is checked when it runs."""
     tables, report = expressions.tables, expressions.report
     found = tables.type_of(expr)
     if relations.assignable(found, wanted):
+        return True
+    is_json = may_be_json and relations.fits_when_run(found, wanted)
+    if is_json and not _has_record(expr) and expressions.consts.known(expr) is None:
         return True
     inner = relations.without_null(wanted)
     match expr:
@@ -69,6 +75,20 @@ def require_fit(
         secondary=secondary,
         help=_help(expressions, expr, found, wanted),
     )
+    return False
+
+
+def _has_record(expr: syntax.Expr) -> bool:
+    """True when a dict stands written out in the value, to be checked field by field."""
+    match expr:
+        case syntax.DictLiteral():
+            return True
+        case syntax.ListLiteral(items=items):
+            return any(_has_record(item) for item in items)
+        case syntax.Comprehension(key=None, element=element):
+            return _has_record(element)
+        case syntax.Conditional(then=then, otherwise=otherwise):
+            return _has_record(then) or _has_record(otherwise)
     return False
 
 

@@ -78,6 +78,19 @@ def assignable(found: Type, wanted: Type) -> bool:
     return False
 
 
+def fits_when_run(found: Type, wanted: Type) -> bool:
+    """True when `found` is json, or a list of it, where json values may be `wanted`: each value is
+    then checked when the program runs."""
+    match found, wanted:
+        case JsonType(), _:
+            return is_json(wanted)
+        case OptionalType(item), OptionalType():
+            return fits_when_run(item, wanted.item)
+        case ListType(item), ListType():
+            return fits_when_run(item, wanted.item)
+    return False
+
+
 def value_fits(value: Value, wanted: Type) -> bool:
     """True when this one value is of the type `wanted`."""
     try:

@@ -287,7 +287,8 @@ class Statements:
             found = self.expressions.infer_value(stmt.value)
             self._check_has_value(stmt.value)
             if self.result is not None:
-                require_fit(self.expressions, stmt.value, self.result, f"the result of {self.what}")
+                what = f"the result of {self.what}"
+                require_fit(self.expressions, stmt.value, self.result, what, may_be_json=True)
             self.returned.values.append((found, stmt))
         else:
             self.returned.empty.append(stmt)

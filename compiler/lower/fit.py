@@ -1,7 +1,7 @@
-"""Ints where floats are asked for: `3` for a parameter of type `float` becomes 3.0.
+"""Values in the form that a place asks for: json checked, and ints made floats.
 
-A value of static type `float` may be an int when it runs (`max([3, 2.5])` is 3), so what a type
-asks for is converted whatever the value's own type is.
+A value of static type `float` may be an int when it runs (`max([3, 2.5])` is 3), and what json is
+shows only then; what a parameter, a result or a variable asks for is settled where it gets it.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from sglc.compiler.lower.frame import Frame
 from sglc.ir import ops
 from sglc.ir.host import expr as host
 from sglc.ir.span import Span
-from sglc.ir.types import FloatType, ListType, OptionalType, RecordType, Type
+from sglc.ir.types import FloatType, JsonType, ListType, OptionalType, RecordType, Type
 
 
 def fitted(frame: Frame, value: ops.Value, wanted: Type, span: Span | None) -> ops.Value:
-    """The value in the form that a place of type `wanted`, which it fits, takes."""
-    if not holds_floats(wanted):
+    """The value as one of type `wanted`, which the checker let it stand for."""
+    if not (holds_floats(wanted) or (value.type != wanted and _holds_json(value.type))):
         return value
-    return frame.let(as_floats(host.Operand(0), wanted), (value,), wanted, span, value.name)
+    conformed = host.Conform(host.Operand(0), wanted, span)
+    return frame.let(conformed, (value,), wanted, span, value.name)
 
 
 def holds_floats(type: Type) -> bool:
@@ -31,23 +32,10 @@ def holds_floats(type: Type) -> bool:
     return False
 
 
-def as_floats(expr: host.Expr, wanted: Type, depth: int = 0) -> host.Expr:
-    """The expression with the numbers that `wanted` calls floats made floats."""
-    if not holds_floats(wanted):
-        return expr
-    match wanted:
-        case OptionalType(item):
-            is_null = host.Compare("==", expr, host.Const(None))
-            return host.Cond(is_null, host.Const(None), as_floats(expr, item, depth))
-        case ListType(item):
-            name = f"item{depth}"
-            element = as_floats(host.Local(name), item, depth + 1)
-            return host.Comprehension(element, (host.Clause((name,), expr, ()),))
-        case RecordType(fields=fields):
-            return host.DictOf(
-                tuple(
-                    (host.Const(name), as_floats(host.Field(expr, name), field, depth))
-                    for name, field in fields
-                )
-            )
-    return host.Call("float", (expr,))
+def _holds_json(type: ops.ValueType) -> bool:
+    match type:
+        case JsonType():
+            return True
+        case OptionalType(item) | ListType(item):
+            return _holds_json(item)
+    return False

@@ -12,7 +12,7 @@ from sglc.compiler.checked import CheckedProgram
 from sglc.compiler.lower import facts
 from sglc.compiler.lower.constant import constant_expr, constant_value
 from sglc.compiler.lower.expressions import lower_expr
-from sglc.compiler.lower.fit import as_floats
+from sglc.compiler.lower.fit import holds_floats
 from sglc.compiler.lower.frame import CONTEXT, Frame, FunctionScope
 from sglc.compiler.lower.statements import lower_block, lower_return, returns_names
 from sglc.ir import ops
@@ -112,4 +112,5 @@ class _Lowering:
 def _default(param: syntax.Param, checked: CheckedProgram) -> host.Expr | None:
     if param.default is None:
         return None
-    return as_floats(constant_expr(param.default, checked), checked.types[param.type])
+    value, wanted = constant_expr(param.default, checked), checked.types[param.type]
+    return host.Conform(value, wanted, param.default.span) if holds_floats(wanted) else value

@@ -109,7 +109,7 @@ def lower_return(frame: Frame, node: syntax.Return | Owner) -> ops.Leave:
     value = None
     if isinstance(node, syntax.Return) and node.value is not None:
         value = frame.expr(node.value)
-        if isinstance(owner, syntax.Fragment) and owner.result is not None:
+        if owner.result is not None:
             value = fitted(frame, value, frame.checked.types[owner.result], node.value.span)
     appending.close_role(frame, frame.scope.role, node)
     if value is None and isinstance(owner, syntax.Program):

@@ -19,6 +19,7 @@ from sglc.ir.host.functions import FUNCTIONS
 from sglc.ir.host.operators import items_of
 from sglc.ir.host.text import format_text, to_text
 from sglc.ir.span import Span
+from sglc.ir.values import Mismatch, conform
 
 __all__ = ["HostEnv", "HostError", "compile_expr", "evaluate"]
 
@@ -325,6 +326,18 @@ def _try(expr: e.Try) -> _Code:
     return code
 
 
+def _conform(expr: e.Conform) -> _Code:
+    value, type, span = _compile(expr.value), expr.type, expr.span
+
+    def code(frame: _Frame) -> Value:
+        try:
+            return conform(value(frame), type)
+        except Mismatch as mismatch:
+            raise HostError("type_error", str(mismatch), span) from None
+
+    return code
+
+
 _COMPILERS: dict[type, Callable[..., _Code]] = {
     e.Operand: _operand,
     e.Local: _local,
@@ -344,4 +357,5 @@ _COMPILERS: dict[type, Callable[..., _Code]] = {
     e.Call: _call,
     e.Format: _format,
     e.Try: _try,
+    e.Conform: _conform,
 }

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from sglc.ir.span import Span
+from sglc.ir.types import Type
 
 # A value while compiling, binding and running. Tuples (zip, enumerate, groups) are lists.
 Value = None | bool | int | float | str | list["Value"] | dict[str, "Value"]
@@ -171,6 +172,15 @@ class Try:
     default: Expr
 
 
+@dataclass(frozen=True, slots=True)
+class Conform:
+    """`value` as one of `type`: checked, and an int made a float where the type asks for one."""
+
+    value: Expr
+    type: Type
+    span: Span | None = field(default=None, compare=False)
+
+
 Expr = (
     Operand
     | Local
@@ -190,4 +200,5 @@ Expr = (
     | Call
     | Format
     | Try
+    | Conform
 )

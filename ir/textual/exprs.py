@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from sglc.ir.host import expr as e
 from sglc.ir.host.expr import Expr
+from sglc.ir.types import Type
 
 # how tightly each form binds; an operand that binds less than its place gets parentheses
 COND, OR, AND, NOT, COMPARE, ADD, MULTIPLY, UNARY, POWER, ATOM = range(10)
@@ -23,14 +24,17 @@ _PLAIN_SPEC = re.compile(r'[^{}"\\\n;]*')
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
-def expr_text(expr: Expr, operand: Callable[[int], str]) -> str:
+def expr_text(
+    expr: Expr, operand: Callable[[int], str], type_text: Callable[[Type], str] = str
+) -> str:
     """The text of an expression; `operand(i)` is what stands for its i-th operand."""
-    return _Printer(operand).text(expr)
+    return _Printer(operand, type_text).text(expr)
 
 
 class _Printer:
-    def __init__(self, operand: Callable[[int], str]) -> None:
+    def __init__(self, operand: Callable[[int], str], type_text: Callable[[Type], str]) -> None:
         self.operand = operand
+        self.type_text = type_text
 
     def text(self, expr: Expr, least: int = COND) -> str:
         level, text = self.form(expr)
@@ -99,6 +103,8 @@ class _Printer:
                 return f"{function}({', '.join([*map(self.text, args), *named])})"
             case e.Try(value, default):
                 return f"try({self.text(value)}, {self.text(default)})"
+            case e.Conform(value, type):
+                return f"conform({self.text(value)}, {self.type_text(type)})"
             case e.Format(parts):
                 return f't"{"".join(self.template(parts))}"'
             case _:

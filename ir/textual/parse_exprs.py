@@ -11,6 +11,7 @@ from sglc.ir.host.expr import Expr
 from sglc.ir.textual.exprs import ADD, BINARY_LEVELS, COMPARISONS, MULTIPLY
 from sglc.ir.textual.scanner import Scanner
 from sglc.ir.textual.types import separated
+from sglc.ir.types import Type
 
 _CONSTANTS = {"null": None, "true": True, "false": False}
 _TEXT = re.compile(r'(?:[^{}"\\]|\\.|\{\{|\}\})+')
@@ -20,9 +21,12 @@ _SPEC = re.compile(r'[^{}"\\\n]*')
 class ExprParser:
     """`operand` reads `%x.1` (or `$1`) and yields the index that `Operand` shall have there."""
 
-    def __init__(self, scanner: Scanner, operand: Callable[[], int]) -> None:
+    def __init__(
+        self, scanner: Scanner, operand: Callable[[], int], type: Callable[[], Type]
+    ) -> None:
         self.s = scanner
         self.operand = operand
+        self.type = type  # reads a type
 
     def expr(self) -> Expr:
         value = self.logic("or")
@@ -128,7 +132,16 @@ class ExprParser:
         s.word()
         if word in _CONSTANTS:
             return e.Const(_CONSTANTS[word])
-        return self.call(word) if s.accept("(") else e.Local(word)
+        if not self.s.accept("("):
+            return e.Local(word)
+        return self.conform() if word == "conform" else self.call(word)
+
+    def conform(self) -> Expr:
+        value = self.expr()
+        self.s.expect(",")
+        type = self.type()
+        self.s.expect(")")
+        return e.Conform(value, type)
 
     def list_of(self) -> Expr:
         if self.s.accept("]"):

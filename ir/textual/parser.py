@@ -291,7 +291,7 @@ class FunctionParser:
                 found.append(value)
             return found.index(value)
 
-        return ExprParser(self.s, operand).expr()
+        return ExprParser(self.s, operand, lambda: parse_type(self.s, self.records)).expr()
 
     def extern(self, results: list[Value]) -> Op:
         name = self.s.name()

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from sglc.ir import graph, ops
-from sglc.ir.host.expr import Expr
-from sglc.ir.host.walk import operand_order
+from sglc.ir.host.expr import Conform, Expr
+from sglc.ir.host.walk import operand_order, subexpressions
 from sglc.ir.module import ExternDecl, Function, Module
 from sglc.ir.ops import Op, PathItem, Region, Terminator, Value
 from sglc.ir.textual.exprs import expr_text
@@ -41,11 +41,22 @@ def _declare(module: Module, records: RecordNames) -> None:
         records.add(extern.result)
     for function in graph.all_functions(module):
         records.add(function.result)
+        for param in function.params:
+            if param.default is not None:
+                _declare_in(param.default, records)
         for value in graph.definitions(function.body):
             records.add(value.type)
         for op in graph.walk(function.body):
             if isinstance(op, ops.Gen):
                 records.add(op.type)
+            elif isinstance(op, ops.Let):
+                _declare_in(op.expr, records)
+
+
+def _declare_in(expr: Expr, records: RecordNames) -> None:
+    for part in subexpressions(expr):
+        if isinstance(part, Conform):
+            records.add(part.type)
 
 
 def value_text(value: Value) -> str:
@@ -86,7 +97,9 @@ class Printer:
 
     def param(self, arg: Value, default: Expr | None) -> str:
         text = self.definition(arg)
-        return text if default is None else f"{text} = {expr_text(default, '${}'.format)}"
+        return (
+            text if default is None else f"{text} = {expr_text(default, '${}'.format, self.type)}"
+        )
 
     def type(self, type: ops.ValueType) -> str:
         return type_text(type, self.records)
@@ -188,8 +201,10 @@ class Printer:
         ids = [value.id for value in op.operands]
         is_in_place = operand_order(op.expr) == list(range(len(ids))) and len(set(ids)) == len(ids)
         if is_in_place:
-            return f"let {expr_text(op.expr, lambda i: value_text(op.operands[i]))}"
-        return f"let {expr_text(op.expr, '${}'.format)} over ({values_text(op.operands)})"
+            shown = expr_text(op.expr, lambda i: value_text(op.operands[i]), self.type)
+            return f"let {shown}"
+        shown = expr_text(op.expr, "${}".format, self.type)
+        return f"let {shown} over ({values_text(op.operands)})"
 
     def gen(self, op: ops.Gen) -> str:
         text = f"gen {name_text(op.name)} from" if op.name else "gen from"

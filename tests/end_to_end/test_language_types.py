@@ -135,3 +135,32 @@ def test_types_that_are_none(refuse, types: str, codes: list[str]) -> None:
 def test_a_type_does_not_hold_itself(refuse) -> None:
     assert refuse("type T:\n    t: T\nprogram main(t: T):\n    return 1\n") == ["E0211"]
     assert refuse("type T = U\ntype U = T\nprogram main(t: T):\n    return 1\n") == ["E0211"]
+
+
+def test_json_is_checked_where_a_type_is_asked_for(tell) -> None:
+    source = """
+        type Verdict:
+            score: float
+            tags: list[str]
+
+        def shout(word: str) -> str:
+            return upper(word)
+
+        program main(reply: str, row: json) -> Verdict:
+            let first = shout(row.word)
+            require first == "HI", "{first}"
+            return parse_json(reply)
+    """
+    rows = [
+        {"reply": '{"score": 1, "tags": ["a"]}', "row": {"word": "hi"}},
+        {"reply": '{"score": 1}', "row": {"word": "hi"}},
+        {"reply": '{"score": 1, "tags": [2]}', "row": {"word": "hi"}},
+        {"reply": "{}", "row": {"word": 3}},
+    ]
+    done, missing, wrong, number = tell(source, rows).outputs
+    assert done == {"score": 1.0, "tags": ["a"]}
+    assert isinstance(done["score"], float)
+    assert missing.startswith("type_error: ")
+    assert "tags" in missing
+    assert wrong.startswith("type_error: ")
+    assert number.startswith("type_error: ")

@@ -123,6 +123,7 @@ def _expressions(inner: st.SearchStrategy[Expr]) -> st.SearchStrategy[Expr]:
         ),
         st.lists(st.tuples(inner, specs), max_size=4).map(lambda parts: e.Format(tuple(parts))),
         st.builds(e.Try, inner, inner),
+        st.builds(e.Conform, inner, TYPES),
     )
 
 
