@@ -7,7 +7,7 @@ The caller says who sees what as a `TreeWork`: KV extents with the rows that see
 of rows that see one another causally, and cache blocks that one row sees in part. Each row's
 partial results lie on different levels, and one pass over the levels merges them.
 Law: rows are independent, and a slot that no item shows to a row does not change it. A masked slot
-of a listed block is multiplied by zero, so `v_pool` holds finite values only.
+of a listed block has minus infinity added and is multiplied by zero, so the pools are finite.
 Moves:  each item's K and V once, however many rows see it: `bytes_moved`.
 """
 
@@ -23,7 +23,6 @@ from torch import Tensor
 from sglc.kernels.contract import require
 
 BLOCK = 32  # slots of a cache block; 16 to 256 tried on an EPYC 7003, K=3 D=64 fp32, 2026-11
-MERGED_QUERIES = 12  # query rows of one small product that are still cheaper than a second product
 SHARE_AT = 512  # rows x tokens from which one product over an extent beats its blocks; same machine
 
 
@@ -167,17 +166,30 @@ def _attend_causal(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return y.transpose(1, 2), lse.transpose(1, 2)
 
 
-def _attend_heads(q: Tensor, k: Tensor, v: Tensor, is_causal: bool) -> tuple[Tensor, Tensor]:
+def _attend_heads(
+    q: Tensor, k: Tensor, v: Tensor, is_causal: bool, hidden: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Attention with its log-sum-exp. q [B, h, n, D], k and v [B, h, L, D]; results
-    [B, h, n, D] and log-sum-exps [B, h, n]."""
+    [B, h, n, D] and log-sum-exps [B, h, n]. `hidden` [B, L] tells keys that nobody sees; where it
+    hides all of a batch's keys, it hides none, and the caller drops the result."""
+    if hidden is not None:
+        hidden = (hidden & ~hidden.all(-1, keepdim=True))[:, None, None]  # [B, 1, 1, L]
     if q.device.type == "cpu":
-        y, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, is_causal)
+        mask = None
+        if hidden is not None:
+            mask = q.new_zeros(hidden.shape).masked_fill_(hidden, -math.inf)
+            mask = mask.expand(-1, 1, q.shape[2], -1)
+        y, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            q, k, v, 0.0, is_causal, attn_mask=mask
+        )
         return y, lse
     exact = torch.float64 if q.dtype == torch.float64 else torch.float32
     scores = (q @ k.transpose(-1, -2)).to(exact) / math.sqrt(q.shape[-1])
     if is_causal:
         n, L = scores.shape[-2:]
-        hidden = torch.ones(n, L, dtype=torch.bool, device=q.device).triu_(1)
+        future = torch.ones(n, L, dtype=torch.bool, device=q.device).triu_(1)
+        scores = scores.masked_fill_(future, -math.inf)
+    if hidden is not None:
         scores = scores.masked_fill_(hidden, -math.inf)
     lse = scores.logsumexp(-1)
     return (scores - lse.unsqueeze(-1)).exp_().to(v.dtype) @ v, lse
@@ -186,52 +198,35 @@ def _attend_heads(q: Tensor, k: Tensor, v: Tensor, is_causal: bool) -> tuple[Ten
 def _attend_own(
     q: Tensor, k_pool: Tensor, v_pool: Tensor, own: OwnBlocks, out: Tensor, lse: Tensor
 ) -> None:
-    """One product a block and group of kv heads, into `out` [T, K, G, D] and `lse` [T, K, G].
-
-    A product of G queries is too small to be fast, so `m` kv heads go together: their queries form
-    a block diagonal [m*G, m*D] against the [BLOCK, m*D] that lies contiguous in the pool.
-    """
+    """Each block by its owner's queries, and the blocks of an owner merged, into `out`
+    [T, K, G, D] and `lse` [T, K, G]."""
     T, H, D = q.shape
     K = k_pool.shape[1]
     G, n = H // K, own.owners.shape[0]
-    m = _merged_heads(K, G)
     exact = out.dtype
-    scaled = (q * D**-0.5).view(T, K // m, m, G, D)
-    diagonal = q.new_zeros((T + 1, K // m, m, G, m, D))  # row T: of blocks that nobody sees
-    diagonal[:T].diagonal(dim1=2, dim2=4).copy_(scaled.permute(0, 1, 3, 4, 2))
-    q_blocks = diagonal.view(T + 1, -1).index_select(0, own.owners)
-    q_blocks = q_blocks.view(n, K // m, m * G, m * D)
+    q_rows = torch.cat((q, q.new_zeros((1, H, D))))  # row T: of blocks that nobody sees
+    q_blocks = q_rows.index_select(0, own.owners).view(n, K, G, D)
     slots = torch.arange(BLOCK, device=q.device)
-    hidden = ((slots < own.lo[:, None]) | (slots >= own.hi[:, None]))[:, None]  # [n, 1, BLOCK]
-    k_blocks, v_blocks = (_block_view(pool, own, n) for pool in (k_pool, v_pool))
-    for group in range(K // m):
-        heads = slice(group * m, (group + 1) * m)
-        k, v = (blocks[:, :, heads].flatten(2) for blocks in (k_blocks, v_blocks))
-        scores = torch.bmm(q_blocks[:, group], k.transpose(1, 2)).to(exact)  # [n, mG, BLOCK]
-        scores.masked_fill_(hidden, -math.inf)
-        highest = scores.new_full((T + 1, m * G), torch.finfo(exact).min)
-        owners = own.owners[:, None].expand(n, m * G)
-        highest.scatter_reduce_(0, owners, scores.amax(-1), "amax")
-        weights = scores.sub_(highest.index_select(0, own.owners).unsqueeze(-1)).exp_()
-        total = _sum_by_owner(weights.sum(-1), own.owners, T)  # [T, mG]
-        y = torch.bmm(weights.to(v.dtype), v).view(n, m, G, m, D).diagonal(dim1=1, dim2=3)
-        y = y.permute(0, 3, 1, 2).reshape(n, m * G * D).to(exact)
-        whole = _sum_by_owner(y, own.owners, T)
-        # rows that see none of the blocks divide nothing by something
-        scale = 1 / total.clamp_min(torch.finfo(exact).tiny)
-        torch.mul(whole.view(T, m, G, D), scale.view(T, m, G, 1), out=out[:, heads])
-        lse[:, heads] = (highest[:T] + total.log()).view(T, m, G)
+    hidden = (slots < own.lo[:, None]) | (slots >= own.hi[:, None])  # [n, BLOCK]
+    k, v = (_block_view(pool, own, n).transpose(1, 2) for pool in (k_pool, v_pool))
+    y, lse_blocks = _attend_heads(q_blocks, k, v, is_causal=False, hidden=hidden)
+    lse_blocks = lse_blocks.reshape(n, H).to(exact)
+    lse_blocks.masked_fill_((own.lo >= own.hi)[:, None], -math.inf)
+    highest = lse_blocks.new_full((T + 1, H), torch.finfo(exact).min)
+    highest.scatter_reduce_(0, own.owners[:, None].expand(n, H), lse_blocks, "amax")
+    weights = lse_blocks.sub_(highest.index_select(0, own.owners)).exp_()
+    total = _sum_by_owner(weights, own.owners, T)  # [T, H]
+    weighted = y.reshape(n, H, D).to(exact) * weights.unsqueeze(-1)
+    whole = _sum_by_owner(weighted.view(n, H * D), own.owners, T).view(T, K, G, D)
+    # rows that see none of the blocks divide nothing by something
+    scale = 1 / total.clamp_min(torch.finfo(exact).tiny)
+    torch.mul(whole, scale.view(T, K, G, 1), out=out)
+    lse.copy_((highest[:T] + total.log()).view(T, K, G))
 
 
 def _sum_by_owner(x: Tensor, owners: Tensor, T: int) -> Tensor:
     """[n, F] to [T, F]: row t is the sum of the rows whose owner is t."""
     return x.new_zeros((T + 1, x.shape[1])).index_add_(0, owners, x)[:T]
-
-
-def _merged_heads(K: int, G: int) -> int:
-    """The most kv heads, dividing K, whose queries fit one small product."""
-    fitting = (m for m in range(1, K + 1) if K % m == 0 and m * G <= MERGED_QUERIES)
-    return max(fitting, default=1)
 
 
 def _block_view(pool: Tensor, own: OwnBlocks, n: int) -> Tensor:

@@ -48,8 +48,10 @@ def command(folder: Path, rows: Path, out: Path, *more: str) -> list[str]:
 
 def resident_mib(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    line = next((line for line in status.splitlines() if line.startswith("VmRSS")), "VmRSS: 0 kB")
-    return int(line.split()[1]) / 1024
+    lines = [line for line in status.splitlines() if line.startswith("VmRSS")]
+    if not lines:
+        raise ProcessLookupError(f"process {pid} has ended")
+    return int(lines[0].split()[1]) / 1024
 
 
 def lines_in(path: Path) -> int:

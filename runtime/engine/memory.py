@@ -114,8 +114,7 @@ class SlotAllocator:
 
 class KVPool:
     """K and V of every layer, [N, K, D] each. Slot `scratch` is nobody's: rows that must not be
-    kept go there. Values in the V pool are always finite (`kernels/tree_attention.py` relies on
-    it)."""
+    kept go there. Both pools are always finite (`kernels/tree_attention.py` relies on it)."""
 
     def __init__(
         self,
@@ -134,7 +133,7 @@ class KVPool:
 
     def write(self, layer: int, slots: Tensor, k: Tensor, v: Tensor) -> None:
         """Keep rows k and v [T, K, D] at `slots` [T]."""
-        self.k[layer].index_copy_(0, slots, k)
+        self.k[layer].index_copy_(0, slots, k.nan_to_num(0.0, 0.0, 0.0))
         self.v[layer].index_copy_(0, slots, v.nan_to_num())
 
 
