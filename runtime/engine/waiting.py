@@ -50,8 +50,13 @@ class WaitingQueue:
             node = node.parent
 
     def remove(self, job: Job) -> None:
-        """Take a waiting job out; its entries vanish as they surface."""
+        """Take a waiting job out; its entries vanish as they surface, in every heap above it: those
+        of nodes that live as long as the run would grow with it otherwise."""
         self._tickets.pop(job).job = None
+        node: Node | None = job.node
+        while node is not None:
+            first_waiting(node)
+            node = node.parent
 
     def peek(self) -> Job | None:
         """The next request, left where it is."""
