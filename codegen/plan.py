@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sglc.codegen.automata.constraint import Constraint
+from sglc.codegen.automata.source import ConstraintSource
 from sglc.ir.host.expr import Expr, Value
 from sglc.ir.span import Source, Span
 from sglc.ir.types import Type
@@ -72,8 +74,19 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a value that is cut (`ir.ops.Piece`): of max_tokens, the tokens since context
+    `base` are spent, and `reserve` are kept for what comes after this gen."""
+
+    base: Reg
+    reserve: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gen:
-    """`options`: option name -> register. `metas`: meta name -> register. `name` is for traces."""
+    """`options`: option name -> register. `metas`: meta name -> register. `name` is for traces.
+    `constraint` is an index into the plan's constraints; None for free text, and where an option
+    regex, json_schema, ebnf or choices holds a constraint that the input decides."""
 
     dst: Reg
     value: Reg
@@ -85,6 +98,8 @@ class Gen:
     splits_reasoning: bool
     name: str
     span: Span | None = None
+    constraint: int | None = None
+    piece: Piece | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +361,14 @@ class Constant:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanConstraint:
+    """A constraint known when compiling: its source, and what it was compiled to for the model."""
+
+    source: ConstraintSource
+    compiled: Constraint
+
+
+@dataclass(frozen=True, slots=True)
 class LengthBounds:
     """Bounds in tokens of the longest path: `shortest` is what any row needs at least; `longest` is
     None where no type bounds it."""
@@ -373,3 +396,4 @@ class Plan:
     ir: str  # the final IR's text (for explain)
     compiler_version: str
     passes: tuple[str, ...] = field(default=())  # those that ran, in order
+    constraints: tuple[PlanConstraint, ...] = ()

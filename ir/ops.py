@@ -120,13 +120,29 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A gen that writes one part of a value which is cut into forced text and gens.
+
+    `base` is the context before the whole value: the tokens since then count against the gen's
+    max_tokens, which is the whole value's. `before` is the forced text that was appended right
+    before this gen. `after` is what is still to be written after it: forced texts and types in
+    turn, a text first. A str is written without quotes: they are in the texts around it.
+    """
+
+    base: Value
+    before: str
+    after: tuple[str | Type, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Gen:
     """%c, %value, metas... = gen %context: generate, append, yield.
 
     `options` are what the author wrote or `defaults` in the same function set (names of
     `language.md`; values are SSA values); the inliner adds the caller's defaults below them.
     `metas` lists which of "finish_reason", "tokens", "logprobs", "reasoning" are results, in order.
-    `type` is the type of one sample; with an option `n` the value is a list of it.
+    `type` is the type of one sample; with an option `n` the value is a list of it. A type other
+    than str, or an option regex, json_schema, ebnf or choices, constrains what is generated.
     """
 
     result: Value
@@ -139,6 +155,7 @@ class Gen:
     splits_reasoning: bool = False
     name: str = field(default="", compare=False)
     span: Span | None = field(default=None, compare=False)
+    piece: Piece | None = None
 
 
 @dataclass(frozen=True, slots=True)

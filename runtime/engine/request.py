@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sglc.codegen.automata.constraint import Constraint
+
 
 class Prefix(Protocol):
     """A handle on a sequence of settled tokens. Dropping the last reference frees what only it
@@ -59,13 +61,19 @@ class Sampling:
 class GenRequest:
     """Generate after `prefix`. `seed` is 64 bits and alone decides the draws. `order` sorts
     requests: lower runs first where memory forces a choice (row, then program order). `name` is the
-    author's name for the value, for `sglc.testing`; a real engine has no use for it."""
+    author's name for the value, for `sglc.testing`; a real engine has no use for it.
+
+    With a `constraint` the gen writes a whole value of it within max_tokens, which is at least the
+    fewest tokens to its end. `written` is the part of lead + value that `prefix` ends with already.
+    Text that the constraint forces is not sampled: it is appended, and counts in max_tokens."""
 
     prefix: Prefix
     sampling: Sampling
     seed: int
     order: tuple[int, ...] = ()
     name: str = ""
+    constraint: Constraint | None = None
+    written: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,11 @@ class GenResult:
     stop, back to a character boundary); `rest` is the text between them and the stop, which starts
     the next stretch. `text` is all of the bound text: the kept tokens' text + rest.
 
-    finish_reason: "stop" (EOS, a stop text, regex or token id) or "length".
+    A constrained gen yields lead + value: a forced end of it is not in `prefix` but in `rest`, and
+    what a token wrote of the follow text is in neither `text` nor `rest`. `num_forced` of
+    `token_ids` were appended without sampling.
+
+    finish_reason: "stop" (EOS, a stop text, regex or token id, the end of a value) or "length".
     """
 
     request: GenRequest
@@ -95,6 +107,7 @@ class GenResult:
     num_sampled: int  # kept or not
     finish_reason: str
     logprobs: tuple[TokenLogprob, ...] = ()
+    num_forced: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +155,8 @@ class EngineStats:
     """Counts since the start. Prompt tokens are the lengths of all prefixes asked for; prefilled
     are those that went through the model other than by decoding; recomputed are those of the
     prefilled that had been computed before and were evicted; scored those run only to score
-    choices; repeated those run again, with their KV in memory, only for their logits."""
+    choices; repeated those run again, with their KV in memory, only for their logits. Forced tokens
+    are those a constraint left no choice about: prefilled, not decoded."""
 
     prompt_tokens: int = 0
     prefilled_tokens: int = 0
@@ -150,6 +164,7 @@ class EngineStats:
     decoded_tokens: int = 0
     scored_tokens: int = 0
     repeated_tokens: int = 0
+    forced_tokens: int = 0
     steps: int = 0
     peak_kv_tokens: int = 0
     seconds: dict[str, float] = field(default_factory=dict)  # dense, attention, sampling, planning
