@@ -1,0 +1,299 @@
+"""Attention of a decode step on the GPU: KV that several rows share is read once for all of them.
+
+Shapes: q [B, H, D], one new token a row; pools [N, K, D]; y [B, H, D]; scale 1/sqrt(D).
+Types:  all one of fp16/bf16/fp32; scores, partial results and their merging in fp32.
+
+`DecodeWork` says who sees what. One launch: a program attends with the rows of one unit, or with
+one row's own part, for one kv head; the query heads of that head and the rows of the unit are the
+rows of its products. Units, and the cuts of own parts but the first, leave partial results
+(normalised y and base-2 log-sum-exp). The program of a row's first cut waits until the row's others
+are written, and merges. It may wait because programs start in the order of their numbers and it
+comes after all that it waits for. Several new tokens of a sequence are rows with the same table.
+Law: rows are independent, and a slot that is not shown to a row is not read for it. A row that sees
+nothing gets zeros.
+Moves:  each unit's K and V once, own parts, partial results twice: `decode_bytes`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from sglc.kernels.contract import require
+from sglc.kernels.decode_work import BLOCK, NARROW, WIDE, DecodeWork
+from sglc.kernels.tree_attention import tree_attention_ref
+
+MERGE = 4  # partial results that are loaded together
+
+
+def visible_slots(work: DecodeWork) -> list[Tensor]:
+    """The slots that each row sees."""
+    B = len(work.own_len)
+    seen: list[list[int]] = [[] for _ in range(B)]
+    entries = work.entries.tolist()
+    for slot, num_tokens, first, count in work.units[: int(work.num_units)].tolist():
+        for row, _ in entries[first : first + count]:
+            seen[row] += range(slot, slot + num_tokens)
+    slots, counts = work.own_slots.tolist(), work.own_counts.tolist()
+    for row, length in enumerate(work.own_len.tolist()):
+        for block in range(-(-length // BLOCK)):
+            count = min(counts[row][block], length - block * BLOCK)
+            seen[row] += range(slots[row][block], slots[row][block] + count)
+    return [torch.tensor(slots, dtype=torch.int64) for slots in seen]
+
+
+def decode_attention_ref(q: Tensor, k_pool: Tensor, v_pool: Tensor, work: DecodeWork) -> Tensor:
+    """The meaning of the op: each row attends to `visible_slots`."""
+    visible = visible_slots(work)
+    y = tree_attention_ref(q, k_pool, v_pool, [slots.to(q.device) for slots in visible])
+    y[[row for row, slots in enumerate(visible) if not len(slots)]] = 0
+    return y
+
+
+@triton.jit
+def _attend(
+    q,  # [M, D]
+    k_ptr,
+    v_ptr,  # of slot 0 and the program's kv head
+    stride,
+    first,  # slot of position 0, where the positions are not those of a table
+    slots_ptr,
+    counts_ptr,  # the row's table
+    begin,
+    end,
+    scale,
+    FROM_TABLE: tl.constexpr,
+    M: tl.constexpr,
+    D: tl.constexpr,
+    TILE: tl.constexpr,
+    BLOCK: tl.constexpr,
+    STAGES: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """Attend to positions [begin, end): sums [M, D], their weights' sums and the maxima [M]."""
+    n = tl.arange(0, TILE)
+    d = tl.arange(0, D)
+    highest = tl.full([M], float("-inf"), tl.float32)
+    total = tl.zeros([M], tl.float32)
+    sums = tl.zeros([M, D], tl.float32)
+    for start in tl.range(begin, end, TILE, num_stages=STAGES):
+        position = start + n
+        is_seen = position < end
+        if FROM_TABLE:
+            block = position // BLOCK
+            within = position % BLOCK
+            count = tl.load(counts_ptr + block, mask=is_seen, other=0)
+            slot = tl.load(slots_ptr + block, mask=is_seen, other=0) + within
+            is_seen &= within < count
+        else:
+            slot = first + position
+        at = slot.to(tl.int64)[:, None] * stride + d[None, :]
+        k = tl.load(k_ptr + at, mask=is_seen[:, None], other=0.0)  # [TILE, D]
+        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
+        scores = tl.where(is_seen[None, :], scores, float("-inf"))  # [M, TILE]
+        # every tile shows a token, so the maxima are finite from the first on
+        higher = tl.maximum(highest, tl.max(scores, 1))
+        weights = tl.exp2(scores - higher[:, None])
+        fade = tl.exp2(highest - higher)
+        total = total * fade + tl.sum(weights, 1)
+        v = tl.load(v_ptr + at, mask=is_seen[:, None], other=0.0)
+        sums = tl.dot(weights.to(v.dtype), v, sums * fade[:, None], input_precision=PRECISION)
+        highest = higher
+    return sums, total, highest
+
+
+@triton.jit
+def _run_unit(
+    q_ptr, k_ptr, v_ptr, stride, entries_ptr, y_ptr, lse_ptr, done_ptr,
+    first, num_tokens, first_entry, num_entries, head, scale,
+    K: tl.constexpr, G: tl.constexpr, M: tl.constexpr, D: tl.constexpr,
+    TILE: tl.constexpr, STAGES: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """A unit's rows, whose partial results go where its entries say."""
+    m = tl.arange(0, M)
+    d = tl.arange(0, D)
+    is_row = m < num_entries * G
+    entry = entries_ptr + 2 * (first_entry + m // G)
+    row = tl.load(entry, mask=is_row, other=0)
+    q_head = head * G + m % G
+    q_at = (row.to(tl.int64) * (K * G) + q_head)[:, None] * D + d[None, :]
+    q = tl.load(q_ptr + q_at, mask=is_row[:, None], other=0.0)
+    sums, total, highest = _attend(
+        q, k_ptr, v_ptr, stride, first, entries_ptr, entries_ptr, 0, num_tokens, scale,
+        False, M, D, TILE, 1, STAGES, PRECISION,
+    )  # fmt: skip
+    place = tl.load(entry + 1, mask=is_row, other=0)
+    at = place.to(tl.int64) * (K * G) + q_head
+    tl.store(y_ptr + at[:, None] * D + d[None, :], sums / total[:, None], mask=is_row[:, None])
+    tl.store(lse_ptr + at, highest + tl.log2(total), mask=is_row)
+    tl.debug_barrier()  # all threads' results are there before any thread counts them
+    is_first_head = is_row & (m % G == 0)
+    tl.atomic_add(done_ptr + row * K + head, 1, mask=is_first_head, sem="release")
+
+
+@triton.jit
+def _decode_kernel(
+    q_ptr, k_ptr, v_ptr, out_ptr, stride,
+    units_ptr, num_units_ptr, entries_ptr, parts_ptr,
+    slots_ptr, counts_ptr, len_ptr, table_stride,
+    y_ptr, lse_ptr, done_ptr, max_units, max_entries, B, scale,
+    K: tl.constexpr, G: tl.constexpr, D: tl.constexpr, SPLITS: tl.constexpr,
+    BLOCK: tl.constexpr, NARROW: tl.constexpr, WIDE: tl.constexpr, MERGE: tl.constexpr,
+    OWN_TILE: tl.constexpr, UNIT_TILE: tl.constexpr,
+    OWN_STAGES: tl.constexpr, UNIT_STAGES: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    head = tl.program_id(0) % K
+    job = tl.program_id(0) // K
+    k_ptr += head * D
+    v_ptr += head * D
+    if job < max_units:
+        if job < tl.load(num_units_ptr):
+            first = tl.load(units_ptr + 4 * job)
+            num_tokens = tl.load(units_ptr + 4 * job + 1)
+            first_entry = tl.load(units_ptr + 4 * job + 2)
+            num_entries = tl.load(units_ptr + 4 * job + 3)
+            if num_entries * G <= NARROW:
+                _run_unit(
+                    q_ptr, k_ptr, v_ptr, stride, entries_ptr, y_ptr, lse_ptr, done_ptr,
+                    first, num_tokens, first_entry, num_entries, head, scale,
+                    K, G, NARROW, D, OWN_TILE, OWN_STAGES, PRECISION,
+                )  # fmt: skip
+            else:
+                _run_unit(
+                    q_ptr, k_ptr, v_ptr, stride, entries_ptr, y_ptr, lse_ptr, done_ptr,
+                    first, num_tokens, first_entry, num_entries, head, scale,
+                    K, G, WIDE, D, UNIT_TILE, UNIT_STAGES, PRECISION,
+                )  # fmt: skip
+    else:
+        # the first cuts come last: they wait for the others
+        cut = SPLITS - 1 - (job - max_units) // B
+        row = (job - max_units) % B
+        length = tl.load(len_ptr + row)
+        num_tiles = tl.cdiv(length, OWN_TILE)
+        tiles_per_cut = tl.cdiv(num_tiles, SPLITS)
+        begin = cut * tiles_per_cut * OWN_TILE
+        if (begin < length) | (cut == 0):
+            m = tl.arange(0, NARROW)
+            d = tl.arange(0, D)
+            is_row = m < G
+            q_head = head * G + m
+            q_at = row.to(tl.int64) * (K * G * D) + q_head[:, None] * D + d[None, :]
+            q = tl.load(q_ptr + q_at, mask=is_row[:, None], other=0.0)
+            sums, total, highest = _attend(
+                q, k_ptr, v_ptr, stride, 0,
+                slots_ptr + row.to(tl.int64) * table_stride,
+                counts_ptr + row.to(tl.int64) * table_stride,
+                begin, tl.minimum(begin + tiles_per_cut * OWN_TILE, length), scale,
+                True, NARROW, D, OWN_TILE, BLOCK, OWN_STAGES, PRECISION,
+            )  # fmt: skip
+            first_own = max_entries + row * (SPLITS - 1)  # partial result of the row's cut 1
+            if cut > 0:
+                at = (first_own + cut - 1).to(tl.int64) * (K * G) + q_head
+                y_at = at[:, None] * D + d[None, :]
+                tl.store(y_ptr + y_at, sums / total[:, None], mask=is_row[:, None])
+                tl.store(lse_ptr + at, highest + tl.log2(total), mask=is_row)
+                tl.debug_barrier()
+                tl.atomic_add(done_ptr + row * K + head, 1, sem="release")
+            else:
+                num_parts = tl.load(parts_ptr + 2 * row + 1)
+                num_cuts = tl.cdiv(num_tiles, tl.maximum(tiles_per_cut, 1))
+                num_own = tl.maximum(num_cuts - 1, 0)
+                num_others = num_parts + num_own
+                if num_others > 0:
+                    done = done_ptr + row * K + head
+                    while tl.atomic_add(done, 0, sem="acquire") < num_others:
+                        pass
+                    tl.store(done, 0)
+                    first_part = tl.load(parts_ptr + 2 * row)
+                    for start in range(0, num_others, MERGE):
+                        i = start + tl.arange(0, MERGE)
+                        place = tl.where(i < num_parts, first_part + i, first_own + i - num_parts)
+                        at = place.to(tl.int64)[:, None] * (K * G) + q_head[None, :]
+                        there = (i < num_others)[:, None] & is_row[None, :]  # [MERGE, NARROW]
+                        lse = tl.load(lse_ptr + at, mask=there, other=float("-inf"))
+                        y = tl.load(
+                            y_ptr + at[:, :, None] * D + d[None, None, :],
+                            mask=there[:, :, None], other=0.0,
+                        )  # fmt: skip
+                        higher = tl.maximum(highest, tl.max(lse, 0))
+                        # rows beyond G have no maximum
+                        higher = tl.where(is_row, higher, 0.0)
+                        fade = tl.exp2(highest - higher)
+                        weights = tl.exp2(lse - higher[None, :])
+                        total = total * fade + tl.sum(weights, 0)
+                        sums = sums * fade[:, None] + tl.sum(y * weights[:, :, None], 0)
+                        highest = higher
+            y = tl.where((total > 0)[:, None], sums / total[:, None], 0.0)
+            if cut == 0:
+                tl.store(out_ptr + q_at, y.to(out_ptr.dtype.element_ty), mask=is_row[:, None])
+
+
+def decode_attention(
+    q: Tensor, k_pool: Tensor, v_pool: Tensor, work: DecodeWork, *, out: Tensor | None = None
+) -> Tensor:
+    """Attend as `work` says, into `out` where given; the new tokens' K and V are in the pools.
+
+    Allocates nothing where `out` is given, waits for nothing, and reads all that varies from the
+    tensors of `work`: it may be captured in a graph.
+    """
+    B, H, D = q.shape
+    _, K, _ = k_pool.shape
+    require(H % K == 0, "decode_attention", f"query heads a multiple of {K} kv heads, got {H}")
+    require(H // K <= NARROW, "decode_attention", f"at most {NARROW} query heads a kv head")
+    require(D in (16, 32, 64, 128, 256), "decode_attention", f"head size 16 to 256, got {D}")
+    require(
+        len(work.own_len) == B, "decode_attention", f"work of {B} rows, got {len(work.own_len)}"
+    )
+    require(
+        q.is_contiguous() and k_pool.is_contiguous() and v_pool.is_contiguous(),
+        "decode_attention",
+        "contiguous q and pools",
+    )
+    if out is None:
+        out = torch.empty_like(q)
+    if not q.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        return out.copy_(decode_attention_ref(q, k_pool, v_pool, work))
+    max_units = len(work.units)
+    _decode_kernel[((max_units + B * work.num_splits) * K,)](
+        q, k_pool, v_pool, out, k_pool.stride(0),
+        work.units, work.num_units, work.entries, work.parts,
+        work.own_slots, work.own_counts, work.own_len, work.own_slots.stride(0),
+        work.partial_y, work.partial_lse, work.num_done,
+        max_units, len(work.entries), B, math.log2(math.e) / math.sqrt(D),
+        K=K, G=H // K, D=D, SPLITS=work.num_splits,
+        BLOCK=BLOCK, NARROW=NARROW, WIDE=WIDE, MERGE=MERGE,
+        **_tiles(q.dtype, D),
+    )  # fmt: skip
+    return out
+
+
+def _tiles(dtype: torch.dtype, D: int) -> dict[str, int | str]:
+    """Tile sizes and depths of the pipelines."""
+    if dtype == torch.float32:
+        return {
+            "OWN_TILE": 32, "UNIT_TILE": 32, "OWN_STAGES": 2, "UNIT_STAGES": 1,
+            "PRECISION": "ieee", "num_warps": 4,
+        }  # fmt: skip
+    return {
+        "OWN_TILE": 64, "UNIT_TILE": 64, "OWN_STAGES": 3, "UNIT_STAGES": 3,
+        "PRECISION": "tf32", "num_warps": 4,
+    }  # fmt: skip
+
+
+def decode_bytes(work: DecodeWork, H: int, K: int, D: int, itemsize: int) -> int:
+    """Bytes one call reads and writes at least: K and V of each distinct unit's slots once however
+    many rows see them, own parts, partial results written and read, q in and y out."""
+    units = work.units[: int(work.num_units)]
+    slots = torch.unique(units[:, :2], dim=0)[:, 1].sum() if len(units) else 0
+    own = 0
+    for length, counts in zip(work.own_len.tolist(), work.own_counts.tolist(), strict=True):
+        whole, rest = divmod(length, BLOCK)
+        own += sum(counts[:whole]) + (min(rest, counts[whole]) if rest else 0)
+    num_partials = int(work.parts[:, 1].sum())
+    kv = 2 * (int(slots) + own) * K * D * itemsize
+    return kv + 2 * num_partials * H * (D + 1) * 4 + 2 * len(work.own_len) * H * D * itemsize
