@@ -34,7 +34,7 @@ SHAPES: dict[type, Shape] = {
     ops.Control: Shape(results=("result",), operands=("context",)),
     ops.Open: Shape(results=("result",), operands=("context",)),
     ops.Close: Shape(results=("result",), operands=("context",)),
-    ops.Gen: Shape(results=("result", "value", "metas"), operands=("context", "options")),
+    ops.Gen: Shape(results=("result", "value", "metas"), operands=("context", "options", "piece")),
     ops.Select: Shape(
         results=("result", "value", "metas"), operands=("context", "choices", "temperature")
     ),
@@ -294,9 +294,11 @@ def _collect(op: Op, names: tuple[str, ...]) -> tuple[Value, ...]:
 
 
 def values_in(item: Any) -> Iterator[Value]:
-    """The values in a field: one, none, a tuple of them, or pairs of a name and one."""
+    """The values in a field: one, none, a tuple of them, pairs of a name and one, or a piece's."""
     if isinstance(item, Value):
         yield item
+    elif isinstance(item, ops.Piece):
+        yield item.base
     elif isinstance(item, tuple):
         for part in item:
             yield from values_in(part)
@@ -305,6 +307,8 @@ def values_in(item: Any) -> Iterator[Value]:
 def _map(item: Any, function: ValueMap) -> Any:
     if isinstance(item, Value):
         return function(item)
+    if isinstance(item, ops.Piece):
+        return replace(item, base=function(item.base))
     if isinstance(item, tuple):
         return tuple(_map(part, function) for part in item)
     return item

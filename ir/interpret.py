@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sglc.ir import ops
+from sglc.ir.gen_options import with_defaults
 from sglc.ir.host.env import HostEnv
 from sglc.ir.host.error import HostError
 from sglc.ir.host.evaluate import compile_expr
@@ -20,6 +21,7 @@ from sglc.ir.host.operators import items_of
 from sglc.ir.host.text import to_text
 from sglc.ir.module import Module
 from sglc.ir.ops import Op, Region, Terminator
+from sglc.ir.records import piece_text
 from sglc.ir.toy import ToyContext, ToyModel, ToySample, ToyTokenizer
 
 ENV = HostEnv(ToyTokenizer())
@@ -274,7 +276,7 @@ class _Frame:
     def gen(self, op: ops.Gen) -> None:
         context: ToyContext = self.get(op.context)
         own = {name: self.get(value) for name, value in op.options}
-        options = {**self.defaults, **own}
+        options = with_defaults(op.type, own, self.defaults)
         path = self.path(op.path)
         count = options.pop("n", None)
         samples: list[ToySample] = [
@@ -282,7 +284,7 @@ class _Frame:
             for number in range(1 if count is None else count)
         ]
         first = samples[0]
-        text = to_text(first.value)
+        text = to_text(first.value) if op.piece is None else piece_text(first.value, op.type)
         self.run.transcript.append((path, text))
         self.values[op.result.id] = context.add("gen", text)
         values = [sample.value for sample in samples]

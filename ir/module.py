@@ -5,9 +5,10 @@ Law: what is called is in the module; nothing in it points outside.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sglc.ir.host.expr import Expr
+from sglc.ir.note import PassNote
 from sglc.ir.ops import Region, Value
 from sglc.ir.span import Source
 from sglc.ir.types import Type
@@ -46,9 +47,11 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """One program with all it calls. `program` is the entry; `functions` the fragments."""
+    """One program with all it calls. `program` is the entry; `functions` the fragments. `notes` say
+    what was done to it so far."""
 
     program: Function
     functions: tuple[Function, ...]
     externs: tuple[ExternDecl, ...]
     sources: tuple[Source, ...]
+    notes: tuple[PassNote, ...] = field(default=(), compare=False)

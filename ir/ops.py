@@ -123,10 +123,12 @@ class Close:
 class Piece:
     """A gen that writes one part of a value which is cut into forced text and gens.
 
-    `base` is the context before the whole value: the tokens since then count against the gen's
-    max_tokens, which is the whole value's. `before` is the forced text that was appended right
-    before this gen. `after` is what is still to be written after it: forced texts and types in
-    turn, a text first. A str is written without quotes: they are in the texts around it.
+    `base` is the context before the first gen of the value, the text that opens the value in it:
+    that text's tokens and those since then count against the gen's max_tokens, which is the whole
+    value's. `before` is the forced text that was appended right before this gen. `after` is what is
+    still to be written after it: forced texts and types in turn, a text first and last. Where a
+    type's values are all texts (`types.is_text`) they are written without quotes: those are in the
+    texts around.
     """
 
     base: Value

@@ -17,9 +17,9 @@ from sglc.ir.host.expr import Expr
 from sglc.ir.host.literal import literal
 from sglc.ir.module import ExternDecl, Function, Module, Param
 from sglc.ir.ops import ContextType, Op, Region, Value
+from sglc.ir.random_gens import STRINGS, add_gen, add_select
 
 CTX = ContextType()
-STRINGS = t.ListType(t.STR)
 _WORDS = ("", "a", "b\n", "{x}", '"q" ', "é")
 
 
@@ -41,7 +41,7 @@ def random_module(draw: random.Random, *, num_statements: int = 6) -> Module:
     fragments: list[Function] = []
     for name in ("first", "second")[: draw.randrange(3)]:
         fragments.append(_fragment(draw, name, tuple(fragments), num_statements))
-    block = _Block(draw, _Ids(), tuple(fragments), num_statements, depth=0)
+    block = Block(draw, _Ids(), tuple(fragments), num_statements, depth=0)
     params = tuple(block.known(type, name) for type, name in ((t.STR, "q"), (STRINGS, "items")))
     block.context = block.ids.value(CTX)
     block.code.append(ops.Start(block.context))
@@ -69,7 +69,7 @@ def random_row(draw: random.Random) -> dict[str, e.Value]:
 def _fragment(
     draw: random.Random, name: str, callees: tuple[Function, ...], num_statements: int
 ) -> Function:
-    block = _Block(draw, _Ids(), callees, num_statements, depth=1)
+    block = Block(draw, _Ids(), callees, num_statements, depth=1)
     block.context = start = block.ids.value(CTX)
     param = block.known(t.STR, "text")
     block.leave_role = True
@@ -95,7 +95,7 @@ class _Ids:
 
 
 @dataclass(slots=True)
-class _Block:
+class Block:
     """A region in the making. `round` stands in the paths; `loop` are the types that a jump out of
     the innermost loop carries, None outside of one; `leave_role` says that a `leave` is allowed."""
 
@@ -140,7 +140,7 @@ class _Block:
     def path(self) -> ops.Path:
         return (self.ids.site(), *self.rounds)
 
-    def child(self, *, is_task: bool = False, round: Value | None = None) -> _Block:
+    def child(self, *, is_task: bool = False, round: Value | None = None) -> Block:
         """A block inside this one; tasks cannot be left by jumps."""
         inner = replace(
             self,
@@ -177,34 +177,10 @@ class _Block:
         self.context = result
 
     def gen(self) -> None:
-        type = self.draw.choice((t.STR, t.STR, t.INT, t.BOOL))
-        options = []
-        if self.draw.random() < 0.6:
-            options.append(("temperature", self.some(t.FLOAT)))
-        if self.draw.random() < 0.3:
-            options.append(("max_tokens", self.some(t.INT)))
-        metas = (("finish_reason", self.known(t.STR)),) if self.draw.random() < 0.2 else ()
-        value = self.ids.value(type, "answer")
-        self.step(
-            lambda result: ops.Gen(
-                result, value, metas, self.context, type, tuple(options), self.path(), name="answer"
-            )
-        )
-        self.values.append(value)
+        add_gen(self)
 
     def select(self) -> None:
-        made = e.Binary("+", e.Operand(0), literal(["yes", "no"]))
-        choices = self.let(STRINGS, made, self.some(STRINGS))
-        temperature = self.some(t.FLOAT) if self.draw.random() < 0.5 else None
-        metas = (("index", self.known(t.INT)),) if self.draw.random() < 0.3 else ()
-        value = self.ids.value(t.STR)
-        method = "token_length_normalized"
-        self.step(
-            lambda result: ops.Select(
-                result, value, metas, self.context, choices, method, temperature, self.path()
-            )
-        )
-        self.values.append(value)
+        add_select(self)
 
     def capture(self) -> None:
         before = self.context
@@ -312,13 +288,13 @@ class _Block:
         self.context = context
         self.values.append(text)
 
-    def carried(self, inner: _Block) -> tuple[Value, ...]:
+    def carried(self, inner: Block) -> tuple[Value, ...]:
         """Arguments for a context, a text and a number, known inside."""
         inner.context = self.ids.value(self.context.type)
         inner.loop, inner.leave_role = True, self.leave_role
         return (inner.context, inner.known(t.STR), inner.known(t.INT))
 
-    def looped(self, inner: _Block, args: tuple[Value, ...]) -> Region:
+    def looped(self, inner: Block, args: tuple[Value, ...]) -> Region:
         inner.statements()
         for _ in range(self.draw.randrange(3)):
             inner.jump()

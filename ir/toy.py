@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sglc.ir import types as t
+from sglc.ir.gen_options import CONSTRAINTS, is_constrained
+from sglc.ir.host.error import HostError
 from sglc.ir.host.expr import Value
-from sglc.ir.host.text import to_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +82,12 @@ class ToyModel:
         assert isinstance(limit, int)
         wanted = draw.randrange(6)
         tokens = [_word(draw) for _ in range(min(wanted, limit))]
-        value = "".join(tokens) if isinstance(type, t.StrType) else _value(type, draw)
+        is_bound = is_constrained(type, options)
         return ToySample(
-            value,
+            _constrained_value(type, options, draw) if is_bound else "".join(tokens),
             tokens,
             [-draw.random() for _ in tokens],
-            "length" if wanted > limit else "stop",
+            "length" if wanted > limit and not is_bound else "stop",
             _word(draw),
         )
 
@@ -116,16 +117,29 @@ def _word(draw: random.Random) -> str:
     return "".join(draw.choice("abc ") for _ in range(draw.randrange(1, 4)))
 
 
+def _constrained_value(type: t.Type, options: Mapping[str, Value], draw: random.Random) -> Value:
+    choices = options.get("choices")
+    if isinstance(choices, list):
+        if not choices:
+            raise HostError("value_error", "a gen from no choices")
+        return draw.choice(choices)
+    for name in CONSTRAINTS:
+        if name in options:
+            raise ValueError(f"the toy model writes nothing by `{name}`")
+    return _value(type, draw)
+
+
 def _value(type: t.Type, draw: random.Random) -> Value:
     """Some value of the type."""
     match type:
-        case t.StrType():
-            return _word(draw)
+        case t.StrType(low, high, None):
+            text = _word(draw)
+            return text[:high].ljust(low or 0, "d")
         case t.IntType(low, high):
             first = low if low is not None else min(0, high or 0)
             return draw.randint(first, high if high is not None else first + 9)
         case t.FloatType(low, high):
-            start = low or 0.0
+            start = low if low is not None else min(0.0, high or 0.0)
             return draw.uniform(start, high if high is not None else start + 1.0)
         case t.BoolType():
             return draw.random() < 0.5
@@ -141,5 +155,7 @@ def _value(type: t.Type, draw: random.Random) -> Value:
             return {name: _value(field, draw) for name, field in fields}
         case t.JsonType():
             return {"toy": _word(draw)}
+        case t.NullType():
+            return None
         case _:
-            return to_text(None)
+            raise ValueError(f"the toy model writes no {type}")

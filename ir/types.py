@@ -200,6 +200,14 @@ Type = (
     | UnknownType
 )
 
+
+def is_text(type: Type) -> bool:
+    """Whether every value of the type is a str, so that as JSON it stands in quotes."""
+    if isinstance(type, LiteralType):
+        return all(isinstance(value, str) for value in type.values)
+    return isinstance(type, StrType)
+
+
 STR, INT, FLOAT, BOOL = StrType(), IntType(), FloatType(), BoolType()
 NULL, JSON, IMAGE, UNKNOWN = NullType(), JsonType(), ImageType(), UnknownType()
 

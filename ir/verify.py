@@ -7,7 +7,7 @@ raises the first. Knows nothing about what the passes want beyond that.
 from __future__ import annotations
 
 from sglc.ir import graph
-from sglc.ir.checks import control, module_checks, operands, roles, values
+from sglc.ir.checks import control, module_checks, operands, pieces, roles, values
 from sglc.ir.module import Module
 
 FUNCTION_CHECKS = (
@@ -22,6 +22,7 @@ FUNCTION_CHECKS = (
     roles.joins_match,
     control.ends_fit,
     control.regions_have_their_arguments,
+    pieces.pieces_are_whole,
     control.regions_yield_the_results,
     control.loops_carry_their_values,
     control.fork_fields,

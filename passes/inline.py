@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sglc.ir import graph, ops
+from sglc.ir.gen_options import with_defaults
 from sglc.ir.graph import FreshIds
 from sglc.ir.module import Function, Module
 from sglc.ir.ops import Op, Region, Value
@@ -84,8 +85,7 @@ def _with_defaults(body: Region, defaults: tuple[tuple[str, Value], ...]) -> Reg
     def add(op: Op) -> tuple[Op]:
         if not isinstance(op, ops.Gen):
             return (op,)
-        own = {name for name, _ in op.options}
-        below = tuple((name, value) for name, value in defaults if name not in own)
-        return (replace(op, options=(*op.options, *below)),)
+        options = with_defaults(op.type, dict(op.options), dict(defaults))
+        return (replace(op, options=tuple(options.items())),)
 
     return graph.map_ops(body, add) if defaults else body

@@ -10,7 +10,7 @@ that is taken); None where no type bounds it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sglc.ir import graph, ops
 from sglc.ir import types as t
@@ -21,7 +21,7 @@ from sglc.ir.module import Function
 from sglc.ir.ops import BranchesType, ContextType, Op, Region, Value
 from sglc.ir.span import Span
 from sglc.passes.extents import ANY, NOTHING, Extent, extent
-from sglc.passes.measure import Measure, Part, Size, meet, times
+from sglc.passes.measure import Measure, Part, Size, meet, plus, times
 
 DEFAULT_MAX_TOKENS = 128
 _STOPS = ("stop", "stop_regex", "stop_token_ids")
@@ -169,9 +169,7 @@ class _Walk:
                 raise ValueError("lengths are taken of a program without calls")
             case _:
                 if isinstance(op, ops.Gen) and is_sure:
-                    least, _ = self.number(dict(op.options).get("max_tokens"), DEFAULT_MAX_TOKENS)
-                    before = self.size(op.context).begun(self.measure).settled(self.measure)
-                    self.need(before.least + least, op.span)
+                    self.need_room(op)
                 context = graph.results(op)[0]
                 self.set(context, self.extended(op), is_sure, op.span)
 
@@ -200,12 +198,25 @@ class _Walk:
             case _:
                 raise TypeError(f"no length of {op!r}")
 
+    def need_room(self, op: ops.Gen) -> None:
+        """There must be room for max_tokens; those of a value in pieces begin where it does."""
+        if op.piece is not None and op.piece.base != op.context:
+            return
+        opening = 0 if op.piece is None else self.measure.count(op.piece.before) + 1
+        least, _ = self.number(dict(op.options).get("max_tokens"), DEFAULT_MAX_TOKENS)
+        before = self.size(op.context).begun(self.measure).settled(self.measure)
+        self.need(before.least + max(least - opening, 0), op.span)
+
     def generated(self, op: ops.Gen) -> Size:
         options = dict(op.options)
         least, _ = self.number(options.get("min_tokens"), 0)
         _, most = self.number(options.get("max_tokens"), DEFAULT_MAX_TOKENS)
         self.texts[op.value.id] = (_shorter(extent(op.value.type), most),)
         size = self.size(op.context).begun(self.measure).settled(self.measure).grown(least, most)
+        if op.piece is not None:
+            # all pieces of a value have max_tokens together
+            base = self.size(op.piece.base).begun(self.measure).settled(self.measure)
+            size = replace(size, most=plus(base.most, most))
         # text before a stop may stand at the start of the next run
         may_stop = any(name in options for name in _STOPS)
         return size.with_parts((NOTHING,)) if may_stop else size

@@ -23,7 +23,7 @@ _CONTEXT_FIELDS: dict[type, tuple[str, ...]] = {
     ops.Control: ("result", "context"),
     ops.Open: ("result", "context"),
     ops.Close: ("result", "context"),
-    ops.Gen: ("result", "context"),
+    ops.Gen: ("result", "context", "piece"),
     ops.Select: ("result", "context"),
     ops.Capture: ("before", "after"),
     ops.Join: ("result", "context", "base"),

@@ -124,6 +124,11 @@ class FunctionParser:
             self.s.fail("a value that is defined above", start)
         return self.values[id]
 
+    def value_and_comma(self) -> Value:
+        value = self.value()
+        self.s.expect(",")
+        return value
+
     def values_up_to(self, end: str) -> tuple[Value, ...]:
         return tuple(separated(self.s, end, self.value))
 
@@ -206,18 +211,15 @@ class FunctionParser:
         return ops.Start(self.one(results))
 
     def append(self, results: list[Value]) -> Op:
-        context = self.value()
-        self.s.expect(",")
+        context = self.value_and_comma()
         return ops.Append(self.one(results), context, self.value())
 
     def control(self, results: list[Value]) -> Op:
-        context = self.value()
-        self.s.expect(",")
+        context = self.value_and_comma()
         return ops.Control(self.one(results), context, self.s.string())
 
     def open(self, results: list[Value]) -> Op:
-        context = self.value()
-        self.s.expect(",")
+        context = self.value_and_comma()
         return ops.Open(self.one(results), context, self.s.string())
 
     def close(self, results: list[Value]) -> Op:
@@ -234,10 +236,28 @@ class FunctionParser:
         type = parse_type(self.s, self.records)
         options = self.pairs("with")
         splits = self.s.accept_word("reasoning")
-        metas = self.metas(results)
+        metas, path, piece = self.metas(results), self.path(), self.piece()
+        context_and_value = results[0], results[1]
         return ops.Gen(
-            results[0], results[1], metas, context, type, options, self.path(), splits, name
+            *context_and_value, metas, context, type, options, path, splits, name, piece=piece
         )
+
+    def piece(self) -> ops.Piece | None:
+        s = self.s
+        if not s.accept_word("piece"):
+            return None
+        s.expect_word("since")
+        base = self.value()
+        s.expect_word("before")
+        before = s.string()
+        s.expect_word("after")
+        s.expect("[")
+        after: list[str | t.Type] = [s.string()]
+        # a type may begin as a text does, so it is the turn that tells them apart
+        while s.accept(","):
+            after.append(parse_type(s, self.records) if len(after) % 2 else s.string())
+        s.expect("]")
+        return ops.Piece(base, before, tuple(after))
 
     def select(self, results: list[Value]) -> Op:
         name, context = self.name_before_from(), self.value()
@@ -258,13 +278,11 @@ class FunctionParser:
         return tuple(zip(names, results[2:], strict=True))
 
     def capture(self, results: list[Value]) -> Op:
-        before = self.value()
-        self.s.expect(",")
+        before = self.value_and_comma()
         return ops.Capture(self.one(results), before, self.value())
 
     def join(self, results: list[Value]) -> Op:
-        context = self.value()
-        self.s.expect(",")
+        context = self.value_and_comma()
         branches = self.value()
         self.s.expect_word("since")
         return ops.Join(self.one(results), context, self.value(), branches)

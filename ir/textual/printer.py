@@ -49,6 +49,9 @@ def _declare(module: Module, records: RecordNames) -> None:
         for op in graph.walk(function.body):
             if isinstance(op, ops.Gen):
                 records.add(op.type)
+                for part in op.piece.after if op.piece else ():
+                    if not isinstance(part, str):
+                        records.add(part)
             elif isinstance(op, ops.Let):
                 _declare_in(op.expr, records)
 
@@ -213,7 +216,16 @@ class Printer:
             text += f" with ({pairs_text(op.options)})"
         if op.splits_reasoning:
             text += " reasoning"
-        return text + metas_text(op.metas) + path_text(op.path)
+        text += metas_text(op.metas) + path_text(op.path)
+        return text if op.piece is None else f"{text} {self.piece(op.piece)}"
+
+    def piece(self, piece: ops.Piece) -> str:
+        parts = (
+            json.dumps(part, ensure_ascii=False) if isinstance(part, str) else self.type(part)
+            for part in piece.after
+        )
+        before = json.dumps(piece.before, ensure_ascii=False)
+        return f"piece since {value_text(piece.base)} before {before} after [{', '.join(parts)}]"
 
     def select(self, op: ops.Select) -> str:
         text = f"select {name_text(op.name)} from" if op.name else "select from"

@@ -1,0 +1,155 @@
+"""Make one of what is computed twice (common subexpressions, found by numbering values).
+
+Before:  %2: ctx = append %1, %q.0
+         %3: ctx, %a.4: str = gen a from %2 as str with (temperature=%9) path [0]
+         %5: ctx = append %1, %q.0
+         %6: ctx, %b.7: str = gen b from %5 as str with (temperature=%9) path [1]
+         %8: str = let %a.4 + %b.7
+After:   %2: ctx = append %1, %q.0
+         %3: ctx, %a.4: str = gen a from %2 as str with (temperature=%9) path [0]
+         %8: str = let %a.4 + %a.4
+Keeps:   gens and selects at a temperature that is not known to be 0; externs that are not pure;
+         and what jumps or has an effect.
+
+An op is one with an earlier op of the same class with the same operands that stands in its region
+or in one around it, so that it has surely run. Equal chains of appends become one context: its
+second use is a fork of the KV. The body of a fork reads the fork's context from outside, so what a
+branch says first may be one with what was said before the fork. Tasks, loops and conditions are
+equal when their regions are, up to the names of values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from sglc.ir import graph, ops
+from sglc.ir.host import expr as e
+from sglc.ir.host.expr import Expr
+from sglc.ir.host.walk import subexpressions
+from sglc.ir.module import Function, Module
+from sglc.ir.note import PassNote
+from sglc.ir.ops import Op, Region, Value
+from sglc.passes.noting import note, with_notes
+from sglc.passes.repeatable import Repeatable, pure_externs
+
+_NO_NAMES: Mapping[int, Value] = {}
+
+
+def cse(module: Module) -> Module:
+    notes: list[PassNote] = []
+    pure = pure_externs(module)
+
+    def numbered(function: Function) -> Function:
+        numberer = _Numberer(Repeatable(pure), notes)
+        return replace(function, body=numberer.region(function.body))
+
+    return with_notes(graph.map_functions(module, numbered), notes)
+
+
+class _Numberer:
+    """`known` are the ops that have surely run, by what they compute; `images` what stands for a
+    value that is gone."""
+
+    def __init__(self, facts: Repeatable, notes: list[PassNote]) -> None:
+        self.facts = facts
+        self.notes = notes
+        self.known: dict[Hashable, Op] = {}
+        self.images: dict[int, Value] = {}
+
+    def image(self, value: Value) -> Value:
+        return self.images.get(value.id, value)
+
+    def region(self, region: Region) -> Region:
+        new: list[Op] = []
+        here: list[Hashable] = []  # what is known only in this region
+        for op in region.ops:
+            if isinstance(op, ops.Fork) and op.context is not None:
+                self.images[op.body.args[0].id] = self.image(op.context)
+            op = graph.rebuild(op, operand=self.image, region=self.region)
+            self.facts.note(op)
+            if not self.facts.holds(op):
+                new.append(op)
+                continue
+            key = _shape(op, _NO_NAMES)
+            first = self.known.get(key)
+            if first is None:
+                self.known[key] = op
+                here.append(key)
+                new.append(op)
+            elif self.replace(op, first):
+                self.note(op, first)
+            else:
+                new.append(op)
+        for key in here:
+            del self.known[key]
+        return replace(region, ops=tuple(new), end=graph.rebuild_end(region.end, self.image))
+
+    def replace(self, op: Op, first: Op) -> bool:
+        """Let the results of `first` stand for those of `op`, if it has as many."""
+        old, new = _named_results(op), _named_results(first)
+        if not old.keys() <= new.keys():
+            return False
+        self.images.update((value.id, new[name]) for name, value in old.items())
+        return True
+
+    def note(self, op: Op, first: Op) -> None:
+        if not isinstance(op, ops.Let) or not isinstance(op.expr, e.Const | e.JsonConst):
+            self.notes.append(note("cse", "merged", op, first.span))
+
+
+def _named_results(op: Op) -> dict[str | int, Value]:
+    """The results by their names (metas) or their places."""
+    metas = dict(op.metas) if isinstance(op, ops.Gen | ops.Select) else {}
+    plain = graph.results(op)[: len(graph.results(op)) - len(metas)]
+    return {**dict(enumerate(plain)), **metas}
+
+
+def _shape(op: Op, names: Mapping[int, Value]) -> Hashable:
+    """Equal for ops that compute the same; `names` stand for the values defined in the regions
+    around the op, which differ where regions are equal."""
+    results = graph.SHAPES[type(op)].results
+    ignored = {*results, "path", "span", "options"}
+    if isinstance(op, ops.Gen | ops.Select):
+        ignored.add("name")
+    parts: list[Hashable] = [type(op), *(v.type for v in graph.results(op)[:2])]
+    parts += (_part(getattr(op, f.name), names) for f in fields(op) if f.name not in ignored)
+    if isinstance(op, ops.Gen):
+        # at temperature 0 no draw is made
+        options = sorted((name, value) for name, value in op.options if name != "seed")
+        parts.append(_part(tuple(options), names))
+    return tuple(parts)
+
+
+def _part(item: Any, names: Mapping[int, Value]) -> Hashable:
+    """The same of a field."""
+    if isinstance(item, Value):
+        return names.get(item.id, item)
+    if isinstance(item, Region):
+        return _region_shape(item, names)
+    if isinstance(item, ops.Piece):
+        return (names.get(item.base.id, item.base), item.before, item.after)
+    if isinstance(item, tuple):
+        return tuple(_part(part, names) for part in item)
+    if isinstance(item, Expr):
+        # 1 == True == 1.0 in Python, which are three values here
+        return item, tuple(repr(c.value) for c in subexpressions(item) if isinstance(c, e.Const))
+    assert isinstance(item, Hashable)
+    return item
+
+
+def _region_shape(region: Region, names: Mapping[int, Value]) -> Hashable:
+    inner = dict(names)
+
+    def number(values: tuple[Value, ...]) -> None:
+        for value in values:
+            inner[value.id] = Value(-1 - len(inner), value.type)
+
+    number(region.args)
+    shapes: list[Hashable] = []
+    for op in region.ops:
+        shapes.append((_shape(op, inner), tuple(name for name in _named_results(op))))
+        number(graph.results(op))
+    types = tuple(arg.type for arg in region.args)
+    return types, tuple(shapes), type(region.end), _part(region.end.values, inner)
