@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from sglc.compiler import syntax
 from sglc.compiler.checked import Builtin
+from sglc.compiler.lower import records
 from sglc.compiler.lower.constant import constant_value
 from sglc.compiler.lower.frame import Frame
 from sglc.ir import ops
+from sglc.ir.gen_options import with_defaults
 from sglc.ir.host import expr as host
 from sglc.ir.types import FLOAT, INT, JSON, STR, ListType, Type
 
@@ -93,26 +95,28 @@ def close_role(frame: Frame, outer: str | None, node: syntax.Node) -> None:
 def lower_gen(frame: Frame, node: syntax.Gen) -> None:
     type = STR if node.type is None else frame.checked.types[node.type]
     own = {keyword.name.text: frame.expr(keyword.value) for keyword in node.options}
-    options = {**frame.defaults, **own}
+    options = with_defaults(type, own, frame.defaults)
     name = "" if node.name is None else node.name.text
     result = frame.new_context(frame.role)
     value = frame.value(ListType(type) if "n" in options else type, name)
     metas = _metas(frame, name, GEN_METAS)
     thinking = frame.value(STR, frame.thinking) if frame.thinking is not None else None
-    frame.emit(
-        ops.Gen(
-            result,
-            value,
-            metas if thinking is None else (*metas, ("reasoning", thinking)),
-            frame.context,
-            type,
-            tuple(sorted(options.items())),
-            frame.path(node),
-            thinking is not None,
-            name,
-            node.span,
-        )
+    gen = ops.Gen(
+        result,
+        value,
+        metas if thinking is None else (*metas, ("reasoning", thinking)),
+        frame.context,
+        type,
+        tuple(sorted(options.items())),
+        frame.path(node),
+        thinking is not None,
+        name,
+        node.span,
     )
+    if records.can_cut(frame, gen):
+        records.lower_in_pieces(frame, gen)
+    else:
+        frame.emit(gen)
     frame.context = result
     if thinking is not None:
         frame.bind(thinking.name, thinking)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sglc.compiler import syntax
 from sglc.compiler.lower.fit import fitted
 from sglc.compiler.lower.frame import Frame
+from sglc.compiler.lower.records import keeps_whole
 from sglc.ir import ops
 from sglc.ir.types import NULL, Type
 
@@ -77,7 +78,7 @@ def _call_fragment(
         ops.Call(
             context,
             value,
-            frame.scope.unit.fragment(fragment, role),
+            frame.scope.unit.fragment(fragment, role, keeps_whole(frame, frame.defaults)),
             source,
             args,
             tuple(frame.defaults.items()),

@@ -30,8 +30,9 @@ class Unit(Protocol):
     @property
     def checked(self) -> CheckedProgram: ...
 
-    def fragment(self, fragment: syntax.Fragment, role: str | None) -> str:
-        """The IR name of `fragment` for contexts in which `role` stands open."""
+    def fragment(self, fragment: syntax.Fragment, role: str | None, keeps_whole: bool) -> str:
+        """The IR name of `fragment` for contexts in which `role` stands open, and for callers whose
+        defaults keep records whole or do not."""
         ...
 
 
@@ -49,6 +50,7 @@ class FunctionScope:
     sites: Mapping[syntax.Node, int]
     joined: frozenset[str]  # groups that some `join` names
     metas: frozenset[str]  # "x.tokens" and the like that are read somewhere
+    keeps_whole: bool = False  # the callers' defaults forbid to cut records (`records.py`)
     ids: Iterator[int] = field(default_factory=itertools.count)
     stages: dict[int, Stage] = field(default_factory=dict)  # by value id
 

@@ -1,7 +1,8 @@
 """A checked program as an IR module: its program, and a function for each fragment that it reaches.
 
 A context's type says which role stands open in it, so a fragment that is called both inside a role
-and outside of one becomes two functions, `name` and `name@role`.
+and outside of one becomes two functions, `name` and `name@role`. So does one that is called both
+under defaults that keep records whole and without: the first is `name@whole`.
 Law: the module is a function of the checked program alone; nothing depends on hashes or on time.
 """
 
@@ -28,26 +29,29 @@ def lower(checked: CheckedProgram) -> Module:
 
 
 class _Lowering:
-    """`wanted` are the fragments met so far, each with the role that stands open at the call."""
+    """`wanted` are the fragments met so far, each with the role that stands open at the call, and
+    whether what it inherits there keeps records whole."""
 
     def __init__(self, checked: CheckedProgram) -> None:
         self.checked = checked
-        self.wanted: dict[tuple[syntax.Fragment, str | None], str] = {}
+        self.wanted: dict[tuple[syntax.Fragment, str | None, bool], str] = {}
 
-    def fragment(self, fragment: syntax.Fragment, role: str | None) -> str:
-        name = self.checked.fragments[fragment]
-        return self.wanted.setdefault((fragment, role), name if role is None else f"{name}@{role}")
+    def fragment(self, fragment: syntax.Fragment, role: str | None, keeps_whole: bool) -> str:
+        marks = [] if role is None else [role]
+        marks += ["whole"] if keeps_whole else []
+        name = "@".join((self.checked.fragments[fragment], *marks))
+        return self.wanted.setdefault((fragment, role, keeps_whole), name)
 
     def module(self) -> Module:
         program = self._program(self.checked.program)
         functions: list[Function] = []
         while len(functions) < len(self.wanted):
             # lowering a fragment may ask for more of them
-            (fragment, role), name = list(self.wanted.items())[len(functions)]
-            functions.append(self._fragment(fragment, role, name))
+            wanted, name = list(self.wanted.items())[len(functions)]
+            functions.append(self._fragment(*wanted, name))
         return Module(program, tuple(functions), tuple(self._externs()), self.checked.sources)
 
-    def _scope(self, owner: facts.Owner, role: str | None) -> FunctionScope:
+    def _scope(self, owner: facts.Owner, role: str | None, keeps_whole: bool) -> FunctionScope:
         return FunctionScope(
             self,
             owner,
@@ -57,13 +61,14 @@ class _Lowering:
             facts.sites(owner, self.checked),
             facts.joined_groups(owner),
             facts.metas(owner, self.checked),
+            keeps_whole,
         )
 
     def _enter(
-        self, owner: facts.Owner, role: str | None
+        self, owner: facts.Owner, role: str | None, keeps_whole: bool = False
     ) -> tuple[Frame, list[ops.Value], ops.Value]:
         """A frame with the parameters bound; also their values, and one for the first context."""
-        frame = Frame(self._scope(owner, role), {})
+        frame = Frame(self._scope(owner, role, keeps_whole), {})
         context = frame.new_context(role)
         params = []
         for param in owner.params:
@@ -74,8 +79,10 @@ class _Lowering:
         frame.names[CONTEXT] = context
         return frame, params, context
 
-    def _fragment(self, fragment: syntax.Fragment, role: str | None, name: str) -> Function:
-        frame, params, context = self._enter(fragment, role)
+    def _fragment(
+        self, fragment: syntax.Fragment, role: str | None, keeps_whole: bool, name: str
+    ) -> Function:
+        frame, params, context = self._enter(fragment, role, keeps_whole)
         end = lower_block(frame, fragment.body) or lower_return(frame, fragment)
         body = frame.region(end, (context, *params))
         return Function(name, body, result=self.checked.results[fragment])
