@@ -61,13 +61,13 @@ def _attend(
     k_ptr,
     v_ptr,  # of slot 0 and the program's kv head
     stride,
-    first,  # slot of position 0, where the positions are not those of a table
+    slot,  # of position 0, where there is no table
     slots_ptr,
     counts_ptr,  # the row's table
-    begin,
+    begin,  # a multiple of BLOCK
     end,
     scale,
-    FROM_TABLE: tl.constexpr,
+    HAS_TABLE: tl.constexpr,
     M: tl.constexpr,
     D: tl.constexpr,
     TILE: tl.constexpr,
@@ -77,31 +77,38 @@ def _attend(
 ):
     """Attend to positions [begin, end): sums [M, D], their weights' sums and the maxima [M]."""
     n = tl.arange(0, TILE)
-    d = tl.arange(0, D)
+    offsets = n[:, None] * stride + tl.arange(0, D)[None, :]
     highest = tl.full([M], float("-inf"), tl.float32)
     total = tl.zeros([M], tl.float32)
     sums = tl.zeros([M, D], tl.float32)
+    count = end
+    if HAS_TABLE:
+        is_any = begin < end
+        slot = tl.load(slots_ptr + begin // BLOCK, mask=is_any, other=0)
+        count = tl.load(counts_ptr + begin // BLOCK, mask=is_any, other=0)
     for start in tl.range(begin, end, TILE, num_stages=STAGES):
-        position = start + n
-        is_seen = position < end
-        if FROM_TABLE:
-            block = position // BLOCK
-            within = position % BLOCK
-            count = tl.load(counts_ptr + block, mask=is_seen, other=0)
-            slot = tl.load(slots_ptr + block, mask=is_seen, other=0) + within
-            is_seen &= within < count
+        if HAS_TABLE:
+            first = slot + start % BLOCK
+            num_seen = tl.minimum(end - start, count - start % BLOCK)
+            # the next tile's block, a tile ahead of its use
+            after = (start + TILE) // BLOCK
+            is_any = start + TILE < end
+            slot = tl.load(slots_ptr + after, mask=is_any, other=0)
+            count = tl.load(counts_ptr + after, mask=is_any, other=0)
         else:
-            slot = first + position
-        at = slot.to(tl.int64)[:, None] * stride + d[None, :]
-        k = tl.load(k_ptr + at, mask=is_seen[:, None], other=0.0)  # [TILE, D]
+            first = slot + start
+            num_seen = end - start
+        is_seen = n < num_seen
+        at = first.to(tl.int64) * stride
+        k = tl.load(k_ptr + at + offsets, mask=is_seen[:, None], other=0.0)  # [TILE, D]
         scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
         scores = tl.where(is_seen[None, :], scores, float("-inf"))  # [M, TILE]
-        # every tile shows a token, so the maxima are finite from the first on
+        # a block's first tile shows a token, so the maxima are finite from the first tile on
         higher = tl.maximum(highest, tl.max(scores, 1))
         weights = tl.exp2(scores - higher[:, None])
         fade = tl.exp2(highest - higher)
         total = total * fade + tl.sum(weights, 1)
-        v = tl.load(v_ptr + at, mask=is_seen[:, None], other=0.0)
+        v = tl.load(v_ptr + at + offsets, mask=is_seen[:, None], other=0.0)
         sums = tl.dot(weights.to(v.dtype), v, sums * fade[:, None], input_precision=PRECISION)
         highest = higher
     return sums, total, highest
@@ -174,9 +181,9 @@ def _decode_kernel(
         cut = SPLITS - 1 - (job - max_units) // B
         row = (job - max_units) % B
         length = tl.load(len_ptr + row)
-        num_tiles = tl.cdiv(length, OWN_TILE)
-        tiles_per_cut = tl.cdiv(num_tiles, SPLITS)
-        begin = cut * tiles_per_cut * OWN_TILE
+        num_blocks = tl.cdiv(length, BLOCK)
+        blocks_per_cut = tl.cdiv(num_blocks, SPLITS)
+        begin = cut * blocks_per_cut * BLOCK
         if (begin < length) | (cut == 0):
             m = tl.arange(0, NARROW)
             d = tl.arange(0, D)
@@ -188,7 +195,7 @@ def _decode_kernel(
                 q, k_ptr, v_ptr, stride, 0,
                 slots_ptr + row.to(tl.int64) * table_stride,
                 counts_ptr + row.to(tl.int64) * table_stride,
-                begin, tl.minimum(begin + tiles_per_cut * OWN_TILE, length), scale,
+                begin, tl.minimum(begin + blocks_per_cut * BLOCK, length), scale,
                 True, NARROW, D, OWN_TILE, BLOCK, OWN_STAGES, PRECISION,
             )  # fmt: skip
             first_own = max_entries + row * (SPLITS - 1)  # partial result of the row's cut 1
@@ -201,7 +208,7 @@ def _decode_kernel(
                 tl.atomic_add(done_ptr + row * K + head, 1, sem="release")
             else:
                 num_parts = tl.load(parts_ptr + 2 * row + 1)
-                num_cuts = tl.cdiv(num_tiles, tl.maximum(tiles_per_cut, 1))
+                num_cuts = tl.cdiv(num_blocks, tl.maximum(blocks_per_cut, 1))
                 num_own = tl.maximum(num_cuts - 1, 0)
                 num_others = num_parts + num_own
                 if num_others > 0:
@@ -228,9 +235,9 @@ def _decode_kernel(
                         total = total * fade + tl.sum(weights, 0)
                         sums = sums * fade[:, None] + tl.sum(y * weights[:, :, None], 0)
                         highest = higher
-            y = tl.where((total > 0)[:, None], sums / total[:, None], 0.0)
-            if cut == 0:
-                tl.store(out_ptr + q_at, y.to(out_ptr.dtype.element_ty), mask=is_row[:, None])
+                total = tl.where(total > 0, total, 1.0)  # of a row that sees nothing
+                y = (sums / total[:, None]).to(out_ptr.dtype.element_ty)
+                tl.store(out_ptr + q_at, y, mask=is_row[:, None])
 
 
 def decode_attention(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Indices = NDArray[np.int64]
-BLOCK = 32  # most slots of an own block
+BLOCK = 64  # most slots of an own block
 NARROW = 16  # query rows (sequences x query heads a kv head) of a unit with few sequences
 WIDE = 64  # and of one with many
 
@@ -120,7 +120,7 @@ class DecodeWork:
 def splits_for(geometry: Geometry, num_rows: int, max_blocks: int) -> int:
     """Programs for each row's own part: enough to fill the device, each with 64 slots or more."""
     fill = 2 * geometry.num_sms // (num_rows * geometry.K)
-    return int(max(1, min(fill, max_blocks * BLOCK // 64, 16)))
+    return int(max(1, min(fill, max_blocks, 16)))
 
 
 def plan_decode(
