@@ -10,6 +10,7 @@ tokens that the tokenizer gives them in that place of the whole text.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from pathlib import Path
@@ -70,7 +71,7 @@ def check_row(gens: list, session: Session) -> tuple[int, int]:
     text = tokenizer.decode(last)
     canonical = spans(tokenizer.encode(text), session)
     pieces = same = 0
-    for one, two in zip(gens, gens[1:], strict=False):
+    for one, two in itertools.pairwise(gens):
         piece = spans(two.before, session)[len(one.after) :]
         if piece:
             pieces += 1
