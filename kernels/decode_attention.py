@@ -101,11 +101,11 @@ def _attend(
         is_seen = n < num_seen
         at = first.to(tl.int64) * stride
         k = tl.load(k_ptr + at + offsets, mask=is_seen[:, None], other=0.0)  # [TILE, D]
-        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION) * scale
+        scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
         scores = tl.where(is_seen[None, :], scores, float("-inf"))  # [M, TILE]
         # a block's first tile shows a token, so the maxima are finite from the first tile on
-        higher = tl.maximum(highest, tl.max(scores, 1))
-        weights = tl.exp2(scores - higher[:, None])
+        higher = tl.maximum(highest, tl.max(scores, 1) * scale)
+        weights = tl.exp2(scores * scale - higher[:, None])
         fade = tl.exp2(highest - higher)
         total = total * fade + tl.sum(weights, 1)
         v = tl.load(v_ptr + at + offsets, mask=is_seen[:, None], other=0.0)
