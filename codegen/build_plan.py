@@ -27,6 +27,7 @@ class Facts:
     sources: tuple[Source, ...]
     compiler_version: str
     passes: tuple[str, ...]
+    reuses_results: bool = True
 
 
 def build_plan(
@@ -57,6 +58,8 @@ def build_plan(
         ir=print_module(module),
         compiler_version=facts.compiler_version,
         passes=facts.passes,
+        notes=module.notes,
+        reuses_results=facts.reuses_results,
     )
 
 

@@ -33,13 +33,13 @@ def instruction_text(i: p.Instruction) -> str:
             name = f" {i.name}" if i.name else ""
             thinking = " with reasoning" if i.splits_reasoning else ""
             options = f"({_pairs(i.options)})" if i.options else ""
-            return f"{results} = gen r{i.src}{name}: {i.type}{options}{thinking} {_path(i.path)}"
+            return f"{results} = gen r{i.src}{name}: {i.type}{options}{thinking} {_place(i)}"
         case p.Select():
             results = _regs((i.dst, i.value, *(reg for _, reg in i.metas)))
             name = f" {i.name}" if i.name else ""
             heat = "" if i.temperature is None else f", temperature=r{i.temperature}"
             chosen = f"from r{i.choices} ({i.method}{heat})"
-            return f"{results} = select r{i.src}{name} {chosen} {_path(i.path)}"
+            return f"{results} = select r{i.src}{name} {chosen} {_place(i)}"
         case p.Capture(dst, before, after):
             return f"r{dst} = capture r{before}, r{after}"
         case p.Join(dst, context, base, branches):
@@ -49,7 +49,7 @@ def instruction_text(i: p.Instruction) -> str:
         case p.Move(dsts, srcs):
             return f"{_regs(dsts)} = {_regs(srcs)}"
         case p.Extern():
-            return f"r{i.dst} = extern {i.name}({_regs(i.args)}) {_path(i.path)}"
+            return f"r{i.dst} = extern {i.name}({_regs(i.args)}) {_place(i)}"
         case p.Drop(regs):
             return f"drop {_regs(regs)}"
         case _:
@@ -96,5 +96,6 @@ def _pairs(pairs: Iterable[tuple[str, p.Reg]]) -> str:
     return ", ".join(f"{name}=r{reg}" for name, reg in pairs)
 
 
-def _path(path: p.Path) -> str:
-    return "at " + ".".join(str(i) if isinstance(i, int) else f"r{i.reg}" for i in path)
+def _place(i: p.Gen | p.Select | p.Extern) -> str:
+    path = ".".join(str(item) if isinstance(item, int) else f"r{item.reg}" for item in i.path)
+    return f"at {path}, once for all rows" if i.is_shared else f"at {path}"

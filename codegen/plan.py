@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from sglc.codegen.automata.constraint import Constraint
 from sglc.codegen.automata.source import ConstraintSource
 from sglc.ir.host.expr import Expr, Value
+from sglc.ir.note import PassNote
 from sglc.ir.span import Source, Span
 from sglc.ir.types import Type
 
@@ -86,7 +87,8 @@ class Piece:
 class Gen:
     """`options`: option name -> register. `metas`: meta name -> register. `name` is for traces.
     `constraint` is an index into the plan's constraints; None for free text, and where an option
-    regex, json_schema, ebnf or choices holds a constraint that the input decides."""
+    regex, json_schema, ebnf or choices holds a constraint that the input decides. What `is_shared`
+    is the same for all rows, and done once a run."""
 
     dst: Reg
     value: Reg
@@ -100,6 +102,7 @@ class Gen:
     span: Span | None = None
     constraint: int | None = None
     piece: Piece | None = None
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class Select:
     path: Path
     name: str
     span: Span | None = None
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,7 @@ class Extern:
     args: tuple[Reg, ...]
     path: Path
     span: Span | None = None
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,3 +402,5 @@ class Plan:
     compiler_version: str
     passes: tuple[str, ...] = field(default=())  # those that ran, in order
     constraints: tuple[PlanConstraint, ...] = ()
+    notes: tuple[PassNote, ...] = ()  # what the passes did
+    reuses_results: bool = True  # rows share the results of equal deterministic gens and selects

@@ -36,6 +36,7 @@ def instruction(op: ops.Op, read: Registers, write: Registers) -> plan.Instructi
                 op.splits_reasoning,
                 op.name,
                 op.span,
+                is_shared=op.is_shared,
             )
         case ops.Select():
             return plan.Select(
@@ -49,6 +50,7 @@ def instruction(op: ops.Op, read: Registers, write: Registers) -> plan.Instructi
                 _path(op.path, read),
                 op.name,
                 op.span,
+                is_shared=op.is_shared,
             )
         case ops.Capture():
             return plan.Capture(write[op.result.id], read[op.before.id], read[op.after.id], op.span)
@@ -65,7 +67,10 @@ def instruction(op: ops.Op, read: Registers, write: Registers) -> plan.Instructi
             return plan.Eval(write[op.result.id], op.expr, args, op.span)
         case ops.Extern():
             args = tuple(read[value.id] for value in op.args)
-            return plan.Extern(write[op.result.id], op.name, args, _path(op.path, read), op.span)
+            path = _path(op.path, read)
+            return plan.Extern(
+                write[op.result.id], op.name, args, path, op.span, is_shared=op.is_shared
+            )
         case ops.Call():
             raise AssertionError(f"a call of {op.function} was not inlined")
         case _:

@@ -158,6 +158,7 @@ class Gen:
     name: str = field(default="", compare=False)
     span: Span | None = field(default=None, compare=False)
     piece: Piece | None = None
+    is_shared: bool = False  # the same for all rows: done once a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ class Select:
     path: Path
     name: str = field(default="", compare=False)
     span: Span | None = field(default=None, compare=False)
+    is_shared: bool = False  # the same for all rows: done once a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,7 @@ class Extern:
     args: tuple[Value, ...]
     path: Path
     span: Span | None = field(default=None, compare=False)
+    is_shared: bool = False  # pure, and the same for all rows: called once a run
 
 
 @dataclass(frozen=True, slots=True)

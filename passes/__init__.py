@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 from sglc.ir.module import Module
 from sglc.ir.verify import verify
+from sglc.passes.cse import cse
 from sglc.passes.dce import dce
 from sglc.passes.fold import fold
+from sglc.passes.hoist import hoist
 from sglc.passes.inline import inline
 from sglc.passes.merge_appends import merge_appends
 from sglc.passes.simplify_scopes import simplify_scopes
@@ -39,6 +41,10 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("unroll", unroll),
     # known ifs are gone, so many bodies no longer leave early
     Pass("simplify_scopes", simplify_scopes),
+    # what each round makes known is in place; what is left of bodies is the same in all rounds
+    Pass("hoist", hoist),
+    # what came out of two bodies may be one; chains still stand as they were written
+    Pass("cse", cse),
     # chains are as long now as they will get
     Pass("merge_appends", merge_appends),
     # the constants and texts that went into others are left over

@@ -31,6 +31,7 @@ from sglc.ir.host.walk import subexpressions
 from sglc.ir.module import Function, Module
 from sglc.ir.note import PassNote
 from sglc.ir.ops import Op, Region, Value
+from sglc.passes.fold import with_expr
 from sglc.passes.noting import note, with_notes
 from sglc.passes.repeatable import Repeatable, pure_externs
 
@@ -68,6 +69,8 @@ class _Numberer:
             if isinstance(op, ops.Fork) and op.context is not None:
                 self.images[op.body.args[0].id] = self.image(op.context)
             op = graph.rebuild(op, operand=self.image, region=self.region)
+            if isinstance(op, ops.Let) and len(set(op.operands)) < len(op.operands):
+                op = with_expr(op, op.expr)
             self.facts.note(op)
             if not self.facts.holds(op):
                 new.append(op)
@@ -99,11 +102,11 @@ class _Numberer:
             self.notes.append(note("cse", "merged", op, first.span))
 
 
-def _named_results(op: Op) -> dict[str | int, Value]:
+def _named_results(op: Op) -> dict[str, Value]:
     """The results by their names (metas) or their places."""
     metas = dict(op.metas) if isinstance(op, ops.Gen | ops.Select) else {}
     plain = graph.results(op)[: len(graph.results(op)) - len(metas)]
-    return {**dict(enumerate(plain)), **metas}
+    return {str(place): value for place, value in enumerate(plain)} | metas
 
 
 def _shape(op: Op, names: Mapping[int, Value]) -> Hashable:
@@ -112,12 +115,13 @@ def _shape(op: Op, names: Mapping[int, Value]) -> Hashable:
     results = graph.SHAPES[type(op)].results
     ignored = {*results, "path", "span", "options"}
     if isinstance(op, ops.Gen | ops.Select):
-        ignored.add("name")
-    parts: list[Hashable] = [type(op), *(v.type for v in graph.results(op)[:2])]
+        # repeatable ones are at temperature 0, however that is written
+        ignored |= {"name", "temperature"}
+    parts: list[Hashable] = [type(op).__name__, *(v.type for v in graph.results(op)[:2])]
     parts += (_part(getattr(op, f.name), names) for f in fields(op) if f.name not in ignored)
     if isinstance(op, ops.Gen):
-        # at temperature 0 no draw is made
-        options = sorted((name, value) for name, value in op.options if name != "seed")
+        unread = ("seed", "temperature")
+        options = sorted((name, value) for name, value in op.options if name not in unread)
         parts.append(_part(tuple(options), names))
     return tuple(parts)
 

@@ -6,7 +6,7 @@ condition of an `if` counts for its results, a jump's for those of its loop or s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -35,9 +35,17 @@ class Stages:
     names: tuple[tuple[str, Stage], ...]
 
 
-def stages(program: Function, callees: Iterable[Function] = ()) -> Stages:
-    """The stages of a program, whose calls are of `callees`."""
-    walk = _Walk(_Calls({callee.name: callee for callee in callees}))
+def stages(
+    program: Function,
+    callees: Iterable[Function] = (),
+    is_repeatable: Callable[[Op], bool] = lambda op: False,
+) -> Stages:
+    """The stages of a program, whose calls are of `callees`.
+
+    A gen, select or extern that is repeatable counts as known with what it is computed from, its
+    path aside: the stage of its results then says what they depend on, not when they are there.
+    """
+    walk = _Walk(_Calls({callee.name: callee for callee in callees}, is_repeatable))
     walk.raise_to(program.body.args, Stage.INPUT)
     walk.settle(program.body)
     names: dict[str, Stage] = {}
@@ -52,8 +60,11 @@ def stages(program: Function, callees: Iterable[Function] = ()) -> Stages:
 class _Calls:
     """What functions leave with, by the stages of what they are called with."""
 
-    def __init__(self, functions: Mapping[str, Function]) -> None:
+    def __init__(
+        self, functions: Mapping[str, Function], is_repeatable: Callable[[Op], bool]
+    ) -> None:
         self.functions = functions
+        self.is_repeatable = is_repeatable
         self.known: dict[tuple[str, tuple[Stage, ...]], list[Stage]] = {}
 
     def results(self, call: ops.Call, args: tuple[Stage, ...]) -> list[Stage]:
@@ -115,7 +126,7 @@ class _Walk:
 
     def op(self, op: Op, chosen: Stage) -> None:
         match op:
-            case ops.Gen() | ops.Select() | ops.Extern():
+            case ops.Gen() | ops.Select() | ops.Extern() if not self.calls.is_repeatable(op):
                 self.raise_to(graph.results(op), Stage.GEN)
             case ops.Call():
                 given = tuple(map(self.stage, (op.source, *op.args)))
@@ -159,7 +170,9 @@ class _Walk:
             case ops.Require(message=message):
                 self.region(message, chosen)
             case _:
-                self.raise_to(graph.results(op), self.latest(graph.operands(op)))
+                used = graph.operands(op)
+                used = used[: len(used) - len(graph.path_values(op))]
+                self.raise_to(graph.results(op), self.latest(used))
 
     def loop(
         self,

@@ -35,6 +35,7 @@ ONLY = {
         "ir.span",
         "ir.types",
         "ir.host",
+        "ir.note",
         "codegen.automata.constraint",
         "codegen.automata.source",
     ),

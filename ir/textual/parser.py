@@ -236,10 +236,20 @@ class FunctionParser:
         type = parse_type(self.s, self.records)
         options = self.pairs("with")
         splits = self.s.accept_word("reasoning")
-        metas, path, piece = self.metas(results), self.path(), self.piece()
-        context_and_value = results[0], results[1]
+        metas, shared = self.metas(results), self.s.accept_word("shared")
+        path, piece = self.path(), self.piece()
         return ops.Gen(
-            *context_and_value, metas, context, type, options, path, splits, name, piece=piece
+            results[0],
+            results[1],
+            metas,
+            context,
+            type,
+            options,
+            path,
+            splits,
+            name,
+            piece=piece,
+            is_shared=shared,
         )
 
     def piece(self) -> ops.Piece | None:
@@ -266,9 +276,18 @@ class FunctionParser:
         self.s.expect_word("by")
         method = self.s.name()
         temperature = self.value() if self.s.accept_word("temperature") else None
-        metas = self.metas(results)
+        metas, shared = self.metas(results), self.s.accept_word("shared")
         return ops.Select(
-            results[0], results[1], metas, context, choices, method, temperature, self.path(), name
+            results[0],
+            results[1],
+            metas,
+            context,
+            choices,
+            method,
+            temperature,
+            self.path(),
+            name,
+            is_shared=shared,
         )
 
     def metas(self, results: list[Value]) -> tuple[tuple[str, Value], ...]:
@@ -315,7 +334,8 @@ class FunctionParser:
         name = self.s.name()
         self.s.expect("(")
         args = self.values_up_to(")")
-        return ops.Extern(self.one(results), name, args, self.path())
+        shared = self.s.accept_word("shared")
+        return ops.Extern(self.one(results), name, args, self.path(), is_shared=shared)
 
     def call(self, results: list[Value]) -> Op:
         name = self.s.name()

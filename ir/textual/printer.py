@@ -191,8 +191,8 @@ class Printer:
                 return f"join {v(context)}, {v(branches)} since {v(base)}"
             case ops.Let():
                 return self.let(op)
-            case ops.Extern(_, name, args, path):
-                return f"extern {name_text(name)}({values_text(args)}){path_text(path)}"
+            case ops.Extern(_, name, args):
+                return f"extern {name_text(name)}({values_text(args)}){place_text(op)}"
             case ops.Call(_, _, function, source, args, defaults, path):
                 given = values_text((source, *args))
                 below = f" defaults ({pairs_text(defaults)})" if defaults else ""
@@ -216,7 +216,7 @@ class Printer:
             text += f" with ({pairs_text(op.options)})"
         if op.splits_reasoning:
             text += " reasoning"
-        text += metas_text(op.metas) + path_text(op.path)
+        text += metas_text(op.metas) + place_text(op)
         return text if op.piece is None else f"{text} {self.piece(op.piece)}"
 
     def piece(self, piece: ops.Piece) -> str:
@@ -232,11 +232,16 @@ class Printer:
         text += f" {value_text(op.context)} in {value_text(op.choices)} by {name_text(op.method)}"
         if op.temperature is not None:
             text += f" temperature {value_text(op.temperature)}"
-        return text + metas_text(op.metas) + path_text(op.path)
+        return text + metas_text(op.metas) + place_text(op)
 
 
 def metas_text(metas: tuple[tuple[str, Value], ...]) -> str:
     return f" metas [{', '.join(name_text(name) for name, _ in metas)}]" if metas else ""
+
+
+def place_text(op: ops.Gen | ops.Select | ops.Extern) -> str:
+    """Whether the op is done once for all rows, and its path."""
+    return (" shared" if op.is_shared else "") + path_text(op.path)
 
 
 def path_text(path: tuple[PathItem, ...]) -> str:

@@ -1,0 +1,186 @@
+"""Compute what is the same in every round, branch or row only once.
+
+Before:  %4: group{a: str, b: str}, %5: ctxs = fork %1 over %3 fields [a, b] (...) {
+           %9: ctx, %a.10: str = gen a from %1 as str with (temperature=%2) path [0, %8]
+           %11: ctx = append %6, %item.7
+           %12: ctx, %b.13: str = gen b from %11 as str with (temperature=%2) path [1, %8]
+           yield %12, %a.10, %b.13
+         }
+After:   %9: ctx, %a.10: str = gen a from %1 as str with (temperature=%2) shared path [0, 0]
+         %4: group{a: str, b: str}, %5: ctxs = fork %1 over %3 fields [a, b] (...) {
+           %11: ctx = append %1, %item.7
+           %12: ctx, %b.13: str = gen b from %11 as str with (temperature=%2) path [1, %8]
+           yield %12, %a.10, %b.13
+         }
+Keeps:   effects, gens above temperature 0, and what may fail or costs time in a body that may not
+         run at all, or after what may end it: a branch that is never taken pays for nothing.
+
+Out of a body moves what is repeatable and depends on nothing that the body defines; in a body that
+surely runs that may be a gen, a select, a pure extern or a whole task, otherwise only a value that
+cannot fail. Contexts move along with the gens that need them, alone they cost nothing. A gen that
+may fail (too long a context) is not in the way of others: then the row fails either way.
+
+Out of the row moves, without changing its place, what does not depend on the row's fields: such
+gens, selects and externs are marked `shared`, and the runtime does them once a run, when the first
+row comes to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sglc.ir import graph, ops
+from sglc.ir import types as t
+from sglc.ir.graph import Substitution
+from sglc.ir.host import expr as e
+from sglc.ir.host.literal import literal_value
+from sglc.ir.host.total import is_total
+from sglc.ir.module import Function, Module
+from sglc.ir.note import PassNote
+from sglc.ir.ops import Op, Region, Value
+from sglc.passes.noting import note, with_notes
+from sglc.passes.repeatable import Repeatable, pure_externs
+from sglc.passes.stages import Stage, stages
+
+
+def hoist(module: Module) -> Module:
+    notes: list[PassNote] = []
+    pure = pure_externs(module)
+
+    def hoisted(function: Function) -> Function:
+        facts = Repeatable(pure)
+        facts.note_all(function.body)
+        hoister = _Hoister(facts, function, notes)
+        function = replace(function, body=hoister.region(function.body))
+        return _shared(function, module, facts, notes) if function.is_program else function
+
+    return with_notes(graph.map_functions(module, hoisted), notes)
+
+
+_Loop = ops.For | ops.While | ops.Fork
+_CONTEXTS = (ops.Start, ops.Append, ops.Control, ops.Close, ops.Join, ops.Capture)
+
+
+class _Hoister:
+    """`full` are the ids of lists that are known to have an item."""
+
+    def __init__(self, facts: Repeatable, function: Function, notes: list[PassNote]) -> None:
+        self.facts = facts
+        self.notes = notes
+        self.images: dict[int, Value] = {}
+        self.full = {arg.id for arg in function.body.args if _is_full(arg.type)}
+
+    def image(self, value: Value) -> Value:
+        return self.images.get(value.id, value)
+
+    def region(self, region: Region) -> Region:
+        new: list[Op] = []
+        for op in region.ops:
+            if isinstance(op, ops.Fork) and op.context is not None:
+                # a branch starts with the fork's own context, which is no item's
+                self.images[op.body.args[0].id] = self.image(op.context)
+            op = graph.rebuild(op, operand=self.image, region=self.region)
+            if isinstance(op, ops.Let) and _yields_items(op.expr):
+                self.full.add(op.result.id)
+            if isinstance(op, _Loop):
+                op = self.loop(op, new)
+            new.append(op)
+        return replace(region, ops=tuple(new), end=graph.rebuild_end(region.end, self.image))
+
+    def loop(self, op: _Loop, new: list[Op]) -> Op:
+        """The loop without what its body need not do; that is added to `new`."""
+        is_sure = not isinstance(op, ops.While) and op.items.id in self.full
+        inside = {arg.id for arg in op.body.args}
+        free: list[Op] = []
+        for each in op.body.ops:
+            is_free = (
+                self.facts.holds(each)
+                and (is_sure or _is_harmless(each))
+                and not any(value.id in inside for value in self.facts.needs(each))
+            )
+            if is_free:
+                free.append(each)
+                continue
+            is_sure = is_sure and not _may_end(each)
+            inside.update(value.id for value in graph.results(each))
+        moved = _worth_moving(free)
+        if not moved:
+            return op
+        first_round = Substitution({}, {arg.id: 0 for arg in op.body.args})
+        new.extend(first_round.op(each) for each in moved)
+        self.notes += (note("hoist", "hoisted", each, op.span) for each in moved)
+        gone = set(map(id, moved))
+        kept = tuple(each for each in op.body.ops if id(each) not in gone)
+        return replace(op, body=replace(op.body, ops=kept))
+
+
+def _worth_moving(free: list[Op]) -> list[Op]:
+    """Those of the ops that save work, and those that they need."""
+    needed: set[int] = set()
+    moved = []
+    for op in reversed(free):
+        is_literal = isinstance(op, ops.Let) and isinstance(op.expr, e.Const | e.JsonConst)
+        is_cheap = is_literal or isinstance(op, (*_CONTEXTS, ops.Open))
+        if is_cheap and not any(value.id in needed for value in graph.results(op)):
+            continue
+        moved.append(op)
+        needed.update(value.id for value in graph.operands(op))
+        for region in graph.regions(op):
+            needed.update(graph.free_values(region))
+    return moved[::-1]
+
+
+def _is_harmless(op: Op) -> bool:
+    """Whether nobody notices that the op ran for nothing."""
+    if isinstance(op, ops.Let):
+        return is_total(op.expr)
+    return isinstance(op, _CONTEXTS)
+
+
+def _may_end(op: Op) -> bool:
+    """Whether a row, a round or a try block may end at the op, so that what follows never runs."""
+    if graph.jumps_of(op):
+        return True
+    region_ops = (each for region in graph.regions(op) for each in graph.walk(region))
+    return any(
+        isinstance(each, ops.Extern | ops.Require | ops.Call | ops.Open)
+        or (isinstance(each, ops.Let) and not is_total(each.expr))
+        for each in (op, *region_ops)
+    )
+
+
+def _is_full(type: ops.ValueType) -> bool:
+    return isinstance(type, t.ListType) and bool(type.min_items)
+
+
+def _yields_items(expr: e.Expr) -> bool:
+    """Whether a list expression is known to yield an item."""
+    match expr:
+        case e.JsonConst():
+            value = literal_value(expr)
+            return isinstance(value, list) and bool(value)
+        case e.ListOf(items=items):
+            return bool(items)
+        case _:
+            return False
+
+
+# ---------------------------------------------------------------- out of the row
+
+
+def _shared(
+    program: Function, module: Module, facts: Repeatable, notes: list[PassNote]
+) -> Function:
+    """The program with what is the same for all rows marked."""
+    found = stages(program, module.functions, is_repeatable=facts.holds_alone).by_value
+
+    def mark(op: Op) -> tuple[Op]:
+        if not isinstance(op, ops.Gen | ops.Select | ops.Extern) or not facts.holds_alone(op):
+            return (op,)
+        if any(found[value.id] is not Stage.CONST for value in graph.results(op)):
+            return (op,)
+        if not op.is_shared:
+            notes.append(note("hoist", "shared", op))
+        return (replace(op, is_shared=True),)
+
+    return replace(program, body=graph.map_ops(program.body, mark))
