@@ -46,7 +46,7 @@ OUTSIDE = {
     "ir": (),
     "passes": ("networkx",),
     "codegen": ("networkx", "numpy", "xgrammar"),
-    "kernels": ("torch", "triton", "numpy"),
+    "kernels": ("torch", "triton", "numpy", "platformdirs"),
     "compiler": ("lark", "platformdirs"),
     "runtime": None,
 }
