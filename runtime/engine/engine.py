@@ -14,6 +14,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
+from sglc.runtime.engine.constrained import Constrained
 from sglc.runtime.engine.fixed_forward import FixedForward
 from sglc.runtime.engine.forward import Forward
 from sglc.runtime.engine.generation import Finished, Generation
@@ -85,8 +86,9 @@ class TreeEngine:
         self._queue = WaitingQueue(self._tree.root)
         self._residency = Residency(self._tree, self._queue)
         self._lanes = Lanes(device, self._residency.grow)
-        self._generation = Generation(self._lanes, tokenizer, thinking, device)
-        self._intake = Intake(self._tree, tokenizer, config.context_len, num_slots)
+        constrained = Constrained(tokenizer, device)
+        self._generation = Generation(self._lanes, tokenizer, thinking, constrained, device)
+        self._intake = Intake(self._tree, tokenizer, constrained, config.context_len, num_slots)
         self._scoring = Scoring(self._tree)
         new_forward = FixedForward if deterministic else Forward
         self._forward: FixedForward | Forward = new_forward(model, self._pool)
@@ -121,9 +123,13 @@ class TreeEngine:
         if isinstance(job, RequestError):
             self._ready.append(job)
             return
-        if isinstance(job, GenJob) and not job.growth:
-            self._ready.append(GenResult(job.gen, job.handle, "", "", (), 0, "length"))
-            return
+        if isinstance(job, GenJob):
+            text = job.begin()
+            if text is not None:
+                reason = "length" if job.walk is None else "stop"
+                self._ready.append(GenResult(job.gen, job.handle, text, text, (), 0, reason))
+                return
+            self._note_forced(len(job.tokens))
         if isinstance(job, ScoreJob):
             job.inner = self._scoring.start_job(job, self._intake.start())
             if job.inner is not None:
@@ -145,9 +151,10 @@ class TreeEngine:
         if job in self._queue:
             self._queue.remove(job)
         elif job.is_admitted:
-            if isinstance(job, GenJob) and job.lane >= 0:
+            is_running = isinstance(job, GenJob) and job.lane >= 0
+            if isinstance(job, GenJob):
                 self._generation.forget(job)
-            else:
+            if not is_running:
                 self._prefilling.remove(job)
             self._residency.drop(job)
 
@@ -229,9 +236,15 @@ class TreeEngine:
 
     def _sample(self, rows: StepRows, logits: Tensor) -> list[Result]:
         """A token for each running gen, and the first one for each whose prefix is complete."""
-        starting = [read for read in rows.places if isinstance(read.job, GenJob)]
-        if starting:
+        reads = [read for read in rows.places if isinstance(read.job, GenJob)]
+        if reads:
+            starting = [read for read in reads if not read.is_report]
             jobs = [read.job for read in starting if isinstance(read.job, GenJob)]
+            for job in jobs:
+                if job.num_unreported:
+                    reports = [read for read in reads if read.job is job and read.is_report]
+                    at = [rows.places[read] for read in reports]
+                    self._generation.note_forced(job, logits[at])
             gone = set(jobs)
             self._prefilling = [job for job in self._prefilling if job not in gone]
             places = [*range(len(self._lanes)), *(rows.places[read] for read in starting)]
@@ -242,7 +255,16 @@ class TreeEngine:
         if not self._lanes.jobs:
             return []
         self.stats.decoded_tokens += len(self._lanes)
-        return [self._finish_gen(over) for over in self._generation.advance(logits)]
+        left = self._generation.advance(logits)
+        for job, num_computed in left.forced:
+            self._note_forced(len(job.tokens) - num_computed - 1)
+            self._residency.resume(job, num_computed)
+        self._prefilling[:0] = [job for job, _ in left.forced]
+        return [self._finish_gen(over) for over in left.over]
+
+    def _note_forced(self, count: int) -> None:
+        self.stats.forced_tokens += count
+        self.stats.prefilled_tokens += count
 
     def _finish_gen(self, over: Finished) -> GenResult:
         job, kept = over.job, over.kept
@@ -257,17 +279,20 @@ class TreeEngine:
             kept.text,
             kept.rest,
             tuple(tokens),
-            len(over.tokens),
+            len(over.tokens) - len(job.forced),
             over.finish_reason,
             over.logprobs,
+            sum(place < len(tokens) for place in job.forced),
         )
 
     def _note_seconds(self, begin: float, planned: float, ran: float) -> None:
         seconds, attention = self.stats.seconds, self._forward.attention_seconds
+        masks = self._generation.mask_seconds
         spent = {
             "dense": ran - planned - attention,
             "attention": attention,
-            "sampling": perf_counter() - ran,
+            "masks": masks,
+            "sampling": perf_counter() - ran - masks,
             "planning": planned - begin,
         }
         for phase, more in spent.items():

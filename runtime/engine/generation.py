@@ -1,4 +1,5 @@
-"""The running gens from logits on: sample, look for stops, and say which gens are over and how.
+"""The running gens from logits on: sample, look for stops, and say which gens are over and how,
+and which leave the batch to have forced text run.
 
 Law: a step costs a few operations on whole batches; only rows that may be over are looked at one by
 one.
@@ -13,17 +14,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sglc.runtime.engine.constrained import Constrained, ConstrainedBatch
 from sglc.runtime.engine.job import GenJob
 from sglc.runtime.engine.lanes import Lanes
-from sglc.runtime.engine.request import TokenLogprob
-from sglc.runtime.engine.sampling import Logprobs, Sampler, TokenMasks
+from sglc.runtime.engine.request import Sampling, TokenLogprob
+from sglc.runtime.engine.sampling import Logprobs, Sampler, TokenMasks, report
 from sglc.runtime.engine.stop import ENDS, MAY_STOP, Kept, StopTables, find_stop, keep
+from sglc.runtime.engine.walk import Ended, Forced
 from sglc.runtime.model.spec import Tokenizer
+
+NO_STOPS = Sampling()  # a constrained gen ends with its value
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A gen that is over. `tokens` are all sampled ones; the first `kept.num_tokens` stay."""
+    """A gen that is over. `tokens` are all generated ones; the first `kept.num_tokens` stay."""
 
     job: GenJob
     tokens: list[int]
@@ -32,57 +37,111 @@ class Finished:
     logprobs: tuple[TokenLogprob, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The gens that left the batch: over, or with `num_computed` tokens run and forced ones added
+    at the end of the job's."""
+
+    over: list[Finished]
+    forced: list[tuple[GenJob, int]]
+
+
 class Generation:
+    """`mask_seconds` is what constraints cost in the last step."""
+
     def __init__(
-        self, lanes: Lanes, tokenizer: Tokenizer, thinking: Sequence[str], device: torch.device
+        self,
+        lanes: Lanes,
+        tokenizer: Tokenizer,
+        thinking: Sequence[str],
+        constrained: Constrained,
+        device: torch.device,
     ) -> None:
         self._lanes = lanes
+        self._constrained = constrained
+        self._batch: ConstrainedBatch | None = None
+        self.mask_seconds = 0.0
         self._device = device
         self._masks = TokenMasks(tokenizer, thinking, device)
         self._token_bytes = [tokenizer.token_bytes(id) for id in range(tokenizer.vocab_size)]
         self._stops = StopTables(self._token_bytes, tokenizer.eos_ids)
-        self._sampler = Sampler([], self._masks, device)
+        self._sampler = Sampler([], [], self._masks, device)
         self._jobs: list[GenJob] = []  # what the sampler was made for
         self._codes = torch.zeros((0, 0), dtype=torch.uint8, device=device)  # [ways to stop, V]
         self._code_keys: tuple[int, ...] = ()
         self._code_rows = torch.zeros(0, dtype=torch.int64, device=device)
         self._logprobs: dict[GenJob, list[TokenLogprob]] = {}
 
-    def advance(self, logits: Tensor) -> list[Finished]:
+    def advance(self, logits: Tensor) -> Left:
         """Sample a token for each running gen from its row of `logits` [R, V], which are
-        overwritten. Gens that are over leave the batch."""
+        overwritten."""
         lanes = self._lanes
+        self.mask_seconds = 0.0
         if self._jobs is not lanes.jobs:
             self._prepare()
         counts = lanes.counts[lanes.active]
-        tokens, logprobs = self._sampler.draw(logits, counts, lanes.sampled, lanes.active_tensor)
+        batch = self._batch
+        tokens, logprobs = self._sampler.draw(
+            logits, counts, lanes.sampled, lanes.active_tensor, batch
+        )
         lanes.take(tokens)
         codes = self._codes[self._code_rows, tokens].cpu().numpy()  # waits for the device
         if logprobs is not None:
             self._note(logprobs, tokens)
         is_full = lanes.counts[lanes.active] >= self._max_tokens
-        finished = []
-        for row in np.flatnonzero((codes > 0) | is_full).tolist():
-            over = self._check(lanes.jobs[row], int(codes[row]), bool(is_full[row]))
-            if over is not None:
-                finished.append(over)
-        if finished:
-            lanes.stop([over.job for over in finished])
-            self._jobs = []
-        return finished
+        may_end = (codes > 0) | is_full
+        if batch is not None:
+            may_end[batch.take(tokens.cpu().numpy())] = True
+        rows = np.flatnonzero(may_end).tolist()
+        left = Left([], [])
+        if rows:
+            self._settle()
+        for row in rows:
+            self._check(lanes.jobs[row], int(codes[row]), bool(is_full[row]), left)
+        gone = [over.job for over in left.over] + [job for job, _ in left.forced]
+        if gone:
+            lanes.stop(gone)
+            self._dissolve()
+        self.mask_seconds = batch.seconds if batch is not None else 0.0
+        return left
+
+    def note_forced(self, job: GenJob, logits: Tensor) -> None:
+        """`logits` [N, V] are those from which the last N tokens of `job` would have been
+        sampled, had they not been forced."""
+        ids = job.tokens[-len(logits) :]
+        count = job.gen.sampling.logprobs or 0
+        tokens = torch.tensor(ids, dtype=torch.int64).to(logits.device)
+        found = report(list(range(len(ids))), logits, tokens, count)
+        reports = self._logprobs.setdefault(job, [])
+        reports += [found.of(index, id, count) for index, id in enumerate(ids)]
 
     def forget(self, job: GenJob) -> None:
-        """`job` was cancelled."""
-        self._jobs = []
+        """`job`, in a lane or not, was cancelled."""
         self._logprobs.pop(job, None)
-        self._lanes.stop([job])
+        if job.lane >= 0:
+            self._settle()
+            self._dissolve()
+            self._lanes.stop([job])
+
+    def _settle(self) -> None:
+        if self._batch is not None:
+            self._batch.settle()
+
+    def _dissolve(self) -> None:
+        """The set of rows has changed, and walks may go on without the batch."""
+        self._jobs, self._batch = [], None
 
     def _prepare(self) -> None:
+        self._settle()
         jobs = self._lanes.jobs
-        self._sampler = Sampler([job.gen for job in jobs], self._masks, self._device)
+        self._batch = self._constrained.batch(jobs)
+        options = [job.gen.sampling for job in jobs]
+        seeds = [job.gen.seed for job in jobs]
+        self._sampler = Sampler(options, seeds, self._masks, self._device)
         self._max_tokens = np.array([job.growth for job in jobs], dtype=np.int64)
-        places: dict[int, int] = {}
-        tables = [self._stops.codes(job.gen.sampling) for job in jobs]
+        tables = [
+            self._stops.codes(job.gen.sampling if job.walk is None else NO_STOPS) for job in jobs
+        ]
         unique = {id(table): table for table in tables}
         places = {key: place for place, key in enumerate(unique)}
         if tuple(unique) != self._code_keys:
@@ -94,26 +153,37 @@ class Generation:
         self._code_rows = torch.tensor(rows, dtype=torch.int64).to(self._device)
         self._jobs = jobs
 
-    def _check(self, job: GenJob, code: int, is_full: bool) -> Finished | None:
-        """Whether the last token of `job` ends it."""
+    def _check(self, job: GenJob, code: int, is_full: bool, left: Left) -> None:
+        """Note it in `left` if `job` leaves the batch after its last token."""
         lane = job.lane
         count = int(self._lanes.counts[lane])
         tokens: list[int] = self._lanes.sampled[lane, :count].tolist()
         sampling = job.gen.sampling
         pieces = [self._token_bytes[token] for token in tokens]
-        stop_at = None
         reason = "stop"
+        ended: Ended | None = None
         if code == ENDS:
             pieces.pop()
-        else:
-            stop_at = find_stop(pieces, sampling) if code == MAY_STOP else None
-            if stop_at is None:
-                if not is_full:
-                    return None
-                reason = "length"
-        kept = keep(pieces, stop_at)
+            ended = Ended()
+        elif job.walk is not None:
+            step = job.walk.look(b"".join(pieces))
+            if isinstance(step, Forced):
+                job.force(tokens, step.ids)
+                left.forced.append((job, len(tokens) - 1))
+                return
+            ended = step
+        elif code == MAY_STOP:
+            stop_at = find_stop(pieces, sampling)
+            ended = None if stop_at is None else Ended(stop_at)
+        if ended is None:
+            if not is_full:
+                return
+            # the budget of a constrained gen ends where its value is whole
+            reason = "length" if job.walk is None else "stop"
+            ended = Ended()
+        kept = keep(pieces, ended.end, ended.completion)
         logprobs = self._logprobs.pop(job, [])[: kept.num_tokens]
-        return Finished(job, tokens, kept, reason, tuple(logprobs))
+        left.over.append(Finished(job, tokens, kept, reason, tuple(logprobs)))
 
     def _note(self, logprobs: Logprobs, tokens: Tensor) -> None:
         for index, row in enumerate(logprobs.rows):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sglc.runtime.engine.constrained import Constrained
 from sglc.runtime.engine.job import GenJob, Job, ScoreJob
 from sglc.runtime.engine.request import GenRequest, Request, RequestError, ScoreRequest
 from sglc.runtime.engine.tree import Handle, Tree
@@ -11,8 +12,16 @@ from sglc.runtime.model.spec import Tokenizer
 class Intake:
     """Knows what can be served: contexts of `context_len` tokens, memory for `num_slots`."""
 
-    def __init__(self, tree: Tree, tokenizer: Tokenizer, context_len: int, num_slots: int) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        tokenizer: Tokenizer,
+        constrained: Constrained,
+        context_len: int,
+        num_slots: int,
+    ) -> None:
         self._tree = tree
+        self._constrained = constrained
         self._context_len = context_len
         self._num_slots = num_slots
         eos = min(tokenizer.eos_ids, default=None)
@@ -38,7 +47,14 @@ class Intake:
     def _gen(self, request: GenRequest, handle: Handle) -> GenJob | RequestError:
         have, most = handle.num_tokens, request.sampling.max_tokens
         what = f"the context of {have} tokens and max_tokens={most}"
-        return self._refusal(request, what, have + most, have + most) or GenJob(request, handle)
+        refusal = self._refusal(request, what, have + most, have + most)
+        if refusal is not None:
+            return refusal
+        walk = self._constrained.walk(request)
+        if walk is not None and walk.fewest_tokens > most:
+            message = f"max_tokens={most}, but the shortest value takes {walk.fewest_tokens} tokens"
+            return RequestError(request, "budget_too_small", message)
+        return GenJob(request, handle, walk)
 
     def _score(self, request: ScoreRequest, handle: Handle) -> ScoreJob | RequestError:
         ends = [self._tree.extend(handle.node, choice) for choice in request.choices]

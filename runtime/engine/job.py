@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sglc.runtime.engine.choices import Choices
 from sglc.runtime.engine.request import GenRequest, Request, ScoreRequest
 from sglc.runtime.engine.tree import Handle, Node
+from sglc.runtime.engine.walk import Ended, Forced, Walk
 
 
 class Job:
@@ -27,17 +30,50 @@ class Job:
         """All nodes that must be in memory, parents first."""
         return self.node.path()
 
+    def prompt(self) -> list[Node]:
+        """The nodes that are run before the job's own business, parents first."""
+        return self.node.path()
+
 
 class GenJob(Job):
     """`tail` is the node of the generated tokens, while the job is admitted; `lane` its place in
-    the running batch, once the first token is sampled."""
+    the running batch, or -1 while its prompt is run.
 
-    def __init__(self, request: GenRequest, handle: Handle) -> None:
+    `tokens` are those generated when it last was in no lane: the forced ones at their end are a
+    part of the prompt, `forced` are the places of all forced ones, and the log-probabilities of
+    the last `num_unreported` are wanted. `walk` is where a constrained gen is in its
+    constraint."""
+
+    def __init__(self, request: GenRequest, handle: Handle, walk: Walk | None = None) -> None:
         super().__init__(request, handle)
         self.gen = request
         self.growth = request.sampling.max_tokens
         self.tail: Node | None = None
         self.lane = -1
+        self.tokens: list[int] = []
+        self.forced: list[int] = []
+        self.num_unreported = 0
+        self.walk = walk
+
+    def begin(self) -> str | None:
+        """Look what stands fixed at the start: the text of a gen that is over before its first
+        token is sampled, else None."""
+        if self.walk is None:
+            return None if self.growth else ""
+        step = self.walk.look(b"")
+        if isinstance(step, Forced):
+            self.force([], step.ids)
+        return step.completion if isinstance(step, Ended) else None
+
+    def force(self, tokens: list[int], ids: Sequence[int]) -> None:
+        """`tokens` are generated, and `ids` come next without sampling."""
+        self.forced += range(len(tokens), len(tokens) + len(ids))
+        self.tokens = [*tokens, *ids]
+        self.num_unreported = 0 if self.gen.sampling.logprobs is None else len(ids)
+
+    def prompt(self) -> list[Node]:
+        path = self.node.path()
+        return [*path, self.tail] if self.tail is not None and self.tokens else path
 
 
 class ScoreJob(Job):

@@ -22,8 +22,8 @@ GROW_LANES = 64
 class Lanes:
     """`jobs` are the running gens in the order of their rows; `active` their lanes.
 
-    `counts[lane]` tokens are sampled; `positions[lane]` is where the last of them stands; its KV is
-    not there yet. `sampled` is [lanes, most tokens], on the device. `version` changes when what
+    `counts[lane]` tokens are generated; `positions[lane]` is where the last of them stands; its KV
+    is not there yet. `sampled` is [lanes, most tokens], on the device. `version` changes when what
     rows see changes other than by growing.
     """
 
@@ -48,13 +48,13 @@ class Lanes:
         return len(self.jobs)
 
     def start(self, jobs: list[GenJob]) -> None:
-        """Add gens whose first token is about to be sampled."""
+        """Add gens whose prompt has been run: the next token is about to be sampled."""
         for job in jobs:
             if not self._free:
                 self._add_lanes()
             lane = job.lane = self._free.pop()
-            self.counts[lane] = 0
-            self.positions[lane] = job.node.end - 1
+            self.counts[lane] = len(job.tokens)
+            self.positions[lane] = job.node.end + len(job.tokens) - 1
             self._slots[lane] = self._slot_ends[lane] = -1
             for node in job.node.path():
                 node.num_running += 1
@@ -63,6 +63,10 @@ class Lanes:
             wider = self.sampled.new_zeros((self.sampled.shape[0], longest))
             wider[:, : self.sampled.shape[1]] = self.sampled
             self.sampled = wider
+        for job in jobs:
+            if job.tokens:
+                known = torch.tensor(job.tokens, dtype=torch.int64)
+                self.sampled[job.lane, : len(known)] = known.to(self._device)
         tails = self._tails + [Tail(job, self._grow) for job in jobs]
         self._set(self.jobs + jobs, tails)
 
@@ -75,6 +79,8 @@ class Lanes:
             for node in job.node.path():
                 node.num_running -= 1
         stay = [row for row, job in enumerate(self.jobs) if job.lane not in gone]
+        for job in jobs:
+            job.lane = -1
         self._set([self.jobs[row] for row in stay], [self._tails[row] for row in stay])
 
     def feed(self) -> tuple[Tensor, Indices, Indices]:

@@ -112,6 +112,21 @@ class SlotAllocator:
         return Extent(slot, count)
 
 
+def cut(extents: list[Extent], count: int) -> list[Extent]:
+    """Take the first `count` slots off `extents`, in place."""
+    taken = []
+    while count:
+        slot, length = extents[0]
+        part = min(length, count)
+        taken.append(Extent(slot, part))
+        if part == length:
+            del extents[0]
+        else:
+            extents[0] = Extent(slot + part, length - part)
+        count -= part
+    return taken
+
+
 class KVPool:
     """K and V of every layer, [N, K, D] each. Slot `scratch` is nobody's: rows that must not be
     kept go there. Both pools are always finite (`kernels/tree_attention.py` relies on it)."""

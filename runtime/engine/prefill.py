@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sglc.runtime.engine.job import Job, ScoreJob
+from sglc.runtime.engine.job import GenJob, Job, ScoreJob
 from sglc.runtime.engine.tree import Node
 
 
@@ -35,13 +35,15 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """The logits after token `offset` of `node` are wanted: by a gen that starts there, or (`entry`
-    set) by a score request for the children of that entry."""
+    """The logits after token `offset` of `node` are wanted: by a gen that starts there, for the
+    report of a forced token (`is_report`), or (`entry` set) by a score request for the children of
+    that entry."""
 
     job: Job
     node: Node
     offset: int
     entry: int = -1
+    is_report: bool = False
 
 
 @dataclass(slots=True)
@@ -66,13 +68,26 @@ class PrefillPlanner:
         for job in jobs:
             if self._left <= 0:
                 break
-            if not all(self._run(node, len(node.tokens)) for node in job.node.path()):
+            prompt = job.prompt()
+            if not all(self._run(node, len(node.tokens)) for node in prompt):
                 continue
             if isinstance(job, ScoreJob):
                 self._add_choices(job)
-            else:
-                self._read(Read(job, job.node, len(job.node.tokens) - 1))
+            elif isinstance(job, GenJob):
+                self._add_reports(job)
+                self._read(Read(job, prompt[-1], len(prompt[-1].tokens) - 1))
         return self.plan
+
+    def _add_reports(self, job: GenJob) -> None:
+        """The rows from which forced tokens would have been sampled, in order."""
+        first = len(job.tokens) - job.num_unreported
+        for place in range(first, len(job.tokens)):
+            if place == 0:
+                read = Read(job, job.node, len(job.node.tokens) - 1, is_report=True)
+            else:
+                assert job.tail is not None
+                read = Read(job, job.tail, place - 1, is_report=True)
+            self._read(read)
 
     def _add_choices(self, job: ScoreJob) -> None:
         choices = job.choices

@@ -156,7 +156,9 @@ class EngineStats:
     are those that went through the model other than by decoding; recomputed are those of the
     prefilled that had been computed before and were evicted; scored those run only to score
     choices; repeated those run again, with their KV in memory, only for their logits. Forced tokens
-    are those a constraint left no choice about: prefilled, not decoded."""
+    are those a constraint left no choice about: they count as prefilled, not as decoded.
+    `requests` were asked for, one a sample; `merged_requests` were not, since an equal one had been:
+    these two are counted by who asks."""
 
     prompt_tokens: int = 0
     prefilled_tokens: int = 0
@@ -165,9 +167,13 @@ class EngineStats:
     scored_tokens: int = 0
     repeated_tokens: int = 0
     forced_tokens: int = 0
+    requests: int = 0
+    merged_requests: int = 0
     steps: int = 0
     peak_kv_tokens: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)  # dense, attention, sampling, planning
+    seconds: dict[str, float] = field(
+        default_factory=dict
+    )  # dense, attention, masks, sampling, planning
 
 
 class Engine(Protocol):

@@ -13,7 +13,7 @@ from array import array
 
 from sglc.kernels.tree_attention import BLOCK
 from sglc.runtime.engine.job import GenJob, Job
-from sglc.runtime.engine.memory import Extent, SlotAllocator
+from sglc.runtime.engine.memory import Extent, SlotAllocator, cut
 from sglc.runtime.engine.tree import Handle, Node, Tree
 from sglc.runtime.engine.waiting import WaitingQueue, first_waiting
 
@@ -38,6 +38,17 @@ class Residency:
             self._tree.lock(node)
         self._place(job, nodes)
         return True
+
+    def resume(self, job: GenJob, num_computed: int) -> None:
+        """`job` left the batch to have the end of its `tokens` run, of which the first
+        `num_computed` have KV."""
+        tail = job.tail
+        assert tail is not None
+        tail.tokens = array("i", job.tokens)
+        tail.num_computed = tail.num_seen = num_computed
+        missing = len(job.tokens) - sum(count for _, count in tail.extents)
+        if missing > 0:
+            tail.extents += self.grow(missing)
 
     def settle(self, job: GenJob, tokens: list[int], num_computed: int) -> Handle:
         """The gen is over: its tail keeps `tokens`, of which `num_computed` have KV, or dies."""
@@ -88,9 +99,10 @@ class Residency:
         count = sum(len(node.tokens) for node in absent)
         tail_count = 0
         if isinstance(job, GenJob):
-            job.tail = self._tree.add(job.node, array("i"), is_generated=True)
+            job.tail = self._tree.add(job.node, array("i", job.tokens), is_generated=True)
             job.tail.pins += 1
-            tail_count = min(job.growth, -count % BLOCK)
+            known = len(job.tokens)
+            tail_count = min(job.growth, known + -(count + known) % BLOCK)
         if not count + tail_count:
             return
         self._make_room(count + tail_count)
@@ -127,18 +139,3 @@ def _next_use(node: Node, here: dict[Node, int]) -> tuple[bool, int, tuple[int, 
         ancestor = ancestor.parent
     shared = 0 if ancestor is None else here[ancestor]
     return first is None, -shared, first[0] if first else (), node.start
-
-
-def cut(extents: list[Extent], count: int) -> list[Extent]:
-    """Take the first `count` slots off `extents`, in place."""
-    taken = []
-    while count:
-        slot, length = extents[0]
-        part = min(length, count)
-        taken.append(Extent(slot, part))
-        if part == length:
-            del extents[0]
-        else:
-            extents[0] = Extent(slot + part, length - part)
-        count -= part
-    return taken

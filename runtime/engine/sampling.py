@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sglc.kernels.sample import draw_keys, filter_logits, penalise, sample
-from sglc.runtime.engine.request import GenRequest, Sampling, TokenLogprob
+from sglc.runtime.engine.request import Sampling, TokenLogprob
 from sglc.runtime.model.spec import Tokenizer
 
 Indices = NDArray[np.int64]
@@ -59,16 +60,35 @@ class Logprobs:
         return TokenLogprob(token, self.sampled[index], tuple(best))
 
 
+PickAgain = Callable[[Tensor, Indices, int], int]
+
+
+class Allowed(Protocol):
+    """What constraints allow in the rows of a batch, besides what every gen may sample."""
+
+    def mask(self, logits: Tensor, counts: Indices) -> None:
+        """Mask, in place, what is not allowed."""
+        ...
+
+    def mend(self, logits: Tensor, counts: Indices, tokens: Tensor, pick_again: PickAgain) -> None:
+        """Replace, in place, drawn tokens [R] that turn out not to be allowed."""
+        ...
+
+
 class Sampler:
     """The options of one set of rows as tensors; made anew when the set changes."""
 
     def __init__(
-        self, requests: Sequence[GenRequest], masks: TokenMasks, device: torch.device
+        self,
+        options: Sequence[Sampling],
+        seeds: Sequence[int],
+        masks: TokenMasks,
+        device: torch.device,
     ) -> None:
         self._masks = masks
         self._device = device
-        options = [request.sampling for request in requests]
-        self._seeds = np.array([r.seed & 0xFFFFFFFFFFFFFFFF for r in requests], dtype=np.uint64)
+        self._options = options
+        self._seeds = np.array([seed & 0xFFFFFFFFFFFFFFFF for seed in seeds], dtype=np.uint64)
         self._all_greedy = all(option.is_greedy for option in options)
         self._drawn = self._rows(lambda option: not option.is_greedy, options)
         drawn = [option for option in options if not option.is_greedy]
@@ -106,10 +126,15 @@ class Sampler:
         return torch.tensor(values, dtype=torch.float32).to(self._device)
 
     def draw(
-        self, logits: Tensor, counts: Indices, sampled: Tensor, lanes: Tensor
+        self,
+        logits: Tensor,
+        counts: Indices,
+        sampled: Tensor,
+        lanes: Tensor,
+        allowed: Allowed | None = None,
     ) -> tuple[Tensor, Logprobs | None]:
-        """A token a row [R]. `logits` [R, V] are overwritten; row r has `counts[r]` tokens sampled,
-        the first of `sampled[lanes[r]]`."""
+        """A token a row [R]. `logits` [R, V] are overwritten; row r has `counts[r]` tokens, the
+        first of `sampled[lanes[r]]`."""
         raw = logits[self._reported] if len(self._reported) else None
         if len(self._penalised):
             self._penalise(logits, counts, sampled, lanes)
@@ -118,11 +143,18 @@ class Sampler:
             index = torch.tensor([rows, ids]).to(self._device)
             logits.index_put_((index[0], index[1]), self._floats(list(biases)), accumulate=True)
         self._mask(logits, counts)
-        tokens = logits.argmax(-1) if self._all_greedy else self._draw(logits, counts)
+        if allowed is not None:
+            allowed.mask(logits, counts)
+        tokens = self.pick(logits, counts)
+        if allowed is not None:
+            allowed.mend(logits, counts, tokens, self._pick_again)
         return tokens, None if raw is None else self._report(raw, tokens)
 
-    def _draw(self, logits: Tensor, counts: Indices) -> Tensor:
+    def pick(self, logits: Tensor, counts: Indices) -> Tensor:
+        """The draw from penalised and masked logits, which stay as they are."""
         tokens = logits.argmax(-1)
+        if self._all_greedy:
+            return tokens
         drawn = logits[self._drawn].div_(self._temperature)
         if len(self._filtered):
             kept = filter_logits(drawn[self._filtered], self._top_k, self._top_p, self._min_p)
@@ -131,6 +163,13 @@ class Sampler:
         keys = draw_keys(self._seeds[rows], counts[rows].astype(np.uint64))
         tokens[self._drawn] = sample(drawn, keys)
         return tokens
+
+    def _pick_again(self, logits: Tensor, counts: Indices, row: int) -> int:
+        """The draw of one row, after more of its logits were masked: what it would have been had
+        they been masked before."""
+        seed = int(self._seeds[row])
+        alone = Sampler([self._options[row]], [seed], self._masks, self._device)
+        return int(alone.pick(logits[row : row + 1], counts[row : row + 1]))
 
     def _penalise(self, logits: Tensor, counts: Indices, sampled: Tensor, lanes: Tensor) -> None:
         rows = self._penalised
@@ -163,9 +202,12 @@ class Sampler:
                 logits[row, list(self._stop_ids[row])] = -torch.inf
 
     def _report(self, raw: Tensor, tokens: Tensor) -> Logprobs:
-        logprobs = raw.log_softmax(-1)
-        sampled = logprobs.gather(1, tokens[self._reported][:, None])[:, 0]
-        top = logprobs.topk(min(self._num_top, raw.shape[1]), dim=-1)
-        return Logprobs(
-            self._reported.tolist(), sampled.tolist(), top.indices.tolist(), top.values.tolist()
-        )
+        return report(self._reported.tolist(), raw, tokens[self._reported], self._num_top)
+
+
+def report(rows: list[int], logits: Tensor, tokens: Tensor, num_top: int) -> Logprobs:
+    """Log-probabilities of one token [R] a row of the model's own `logits` [R, V]."""
+    logprobs = logits.log_softmax(-1)
+    chosen = logprobs.gather(1, tokens[:, None])[:, 0]
+    top = logprobs.topk(min(num_top, logits.shape[1]), dim=-1)
+    return Logprobs(rows, chosen.tolist(), top.indices.tolist(), top.values.tolist())

@@ -115,9 +115,9 @@ def find_stop(pieces: Sequence[bytes], sampling: Sampling) -> int | None:
     return min(starts, default=None)
 
 
-def keep(pieces: Sequence[bytes], stop_at: int | None) -> Kept:
+def keep(pieces: Sequence[bytes], stop_at: int | None, completion: str = "") -> Kept:
     """What is kept of tokens with these bytes when the text ends at byte `stop_at` (None: at the
-    end)."""
+    end), and `completion` then follows as text."""
     data = b"".join(pieces)[:stop_at]
     while pending := _num_pending(data):
         data = data[:-pending]
@@ -126,7 +126,8 @@ def keep(pieces: Sequence[bytes], stop_at: int | None) -> Kept:
     while ends[count] > len(data) or _num_pending(data[: ends[count]]):
         count -= 1
     text = data.decode("utf-8", "replace")
-    return Kept(count, text, data[ends[count] :].decode("utf-8", "replace"))
+    rest = data[ends[count] :].decode("utf-8", "replace")
+    return Kept(count, text + completion, rest + completion)
 
 
 def _num_pending(data: bytes) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from sglc.kernels.tree_attention import BLOCK
 from sglc.runtime.engine.job import GenJob
-from sglc.runtime.engine.memory import Extent
+from sglc.runtime.engine.memory import Extent, cut
 from sglc.runtime.engine.tree import Node
 
 Grow = Callable[[int], list[Extent]]
@@ -28,6 +28,7 @@ class Tail:
         self._grow = grow
         self._ahead = list(job.tail.extents)  # not begun
         self._filled: list[Extent] = []
+        join(self._filled, cut(self._ahead, len(job.tokens)))
         self._start = -1  # of the extent being filled
         self._top: Node | None = None  # the highest node that is the gen's alone
         self.above = job.node
