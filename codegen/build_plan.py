@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sglc.codegen.constants import Tokenizer, constants
+from sglc.codegen.constraints import ConstrainedProgram
 from sglc.codegen.emit import emit
 from sglc.codegen.plan import ExternDecl, LengthBounds, Markup, ModelIdentity, Param, Plan
 from sglc.ir import module as ir
@@ -32,14 +33,15 @@ class Facts:
 
 def build_plan(
     module: ir.Module,
+    constrained: ConstrainedProgram,
     facts: Facts,
     identity: ModelIdentity,
     markup: Markup,
     tokenizer: Tokenizer,
 ) -> Plan:
-    """The plan of a module whose calls are inlined."""
+    """The plan of a module whose calls are inlined, and of its program as `constrained` has it."""
     program = module.program
-    emitted = emit(program)
+    emitted = emit(constrained.program, constrained.gens)
     return Plan(
         program=program.name,
         doc=facts.doc,
@@ -51,13 +53,14 @@ def build_plan(
         num_regs=emitted.num_regs,
         model=identity,
         markup=markup,
-        constants=constants(program, markup, tokenizer),
+        constants=constants(constrained.program, markup, tokenizer),
         bounds=facts.bounds,
         sources=facts.sources,
         stages=facts.stages,
         ir=print_module(module),
         compiler_version=facts.compiler_version,
         passes=facts.passes,
+        constraints=constrained.constraints,
         notes=module.notes,
         reuses_results=facts.reuses_results,
     )

@@ -10,12 +10,13 @@ Knows nothing about tokens, models or when instructions run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from sglc.codegen import loops, plan
 from sglc.codegen.code import Code, Label
+from sglc.codegen.constraints import Constrained
 from sglc.codegen.exits import Exit, Exits, deaths
 from sglc.codegen.registers import Ids, Registers
 from sglc.codegen.selection import instruction
@@ -29,9 +30,10 @@ class Emitted:
     num_regs: int
 
 
-def emit(program: Function) -> Emitted:
-    """Code for a program without calls. Its parameters arrive in registers 0, 1, ..."""
-    emitter = Emitter()
+def emit(program: Function, constrained: Mapping[int, Constrained] | None = None) -> Emitted:
+    """Code for a program without calls. Its parameters arrive in registers 0, 1, ... `constrained`
+    says what gens may write, by the id of their value."""
+    emitter = Emitter(constrained or {})
     emitter.function(program)
     return Emitted(emitter.code.finish(), emitter.regs.num)
 
@@ -40,6 +42,7 @@ def emit(program: Function) -> Emitted:
 class Emitter:
     """`later` are bodies that stand behind the main code."""
 
+    constrained: Mapping[int, Constrained]
     code: Code = field(default_factory=Code)
     regs: Registers = field(default_factory=Registers)
     later: list[Callable[[], None]] = field(default_factory=list)
@@ -141,7 +144,7 @@ class Emitter:
             results = results[1:]
         for value in results:
             self.regs.define(value)
-        self.code.add(instruction(op, read, self.regs.live))
+        self.code.add(instruction(op, read, self.regs.live, self.constrained))
         self.code.drop(held - set(self.regs.all(graph.results(op))))
         self.drop(dead)
 

@@ -33,7 +33,11 @@ def instruction_text(i: p.Instruction) -> str:
             name = f" {i.name}" if i.name else ""
             thinking = " with reasoning" if i.splits_reasoning else ""
             options = f"({_pairs(i.options)})" if i.options else ""
-            return f"{results} = gen r{i.src}{name}: {i.type}{options}{thinking} {_place(i)}"
+            bound = "" if i.constraint is None else f" by constraint {i.constraint}"
+            if i.piece is not None:
+                bound += f" since r{i.piece.base}, {i.piece.reserve} tokens kept"
+            kind = f"{i.type}{options}{thinking}{bound}"
+            return f"{results} = gen r{i.src}{name}: {kind} {_place(i)}"
         case p.Select():
             results = _regs((i.dst, i.value, *(reg for _, reg in i.metas)))
             name = f" {i.name}" if i.name else ""

@@ -22,7 +22,7 @@ from sglc.ir.note import PassNote
 from sglc.ir.span import Source, Span
 from sglc.ir.types import Type
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Reg = int
 Target = int  # index of an instruction

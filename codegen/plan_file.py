@@ -2,10 +2,12 @@
 
     8 bytes   length of the header, little endian
     header    JSON: {"__metadata__": {"format", "version", "checksum"}, one entry a tensor}
-    tensors   constants.offsets I64 [C+1], constants.ids I32 [N], document U8 [D]
+    tensors   constants.offsets I64 [C+1], constants.ids I32 [N], those of constraints
+              (`constraint_file.py`), document U8 [D]; wide items first, so that all are aligned
 
-The document is the plan as JSON (`ir/host/codec.py`), but for the constants' token ids, which are
-tensors. The checksum is the sha256 of the whole file with the checksum's own digits as zeros.
+The document is the plan as JSON (`ir/host/codec.py`), but for the constants' token ids and the
+constraints' tables. The checksum is the sha256 of the whole file with the checksum's own digits as
+zeros. What is read of tensors are views of the file's bytes.
 Laws: the same plan gives the same bytes; a file that is foreign, cut off, damaged or of another
 version is refused with one sentence that says so and what to do.
 """
@@ -17,17 +19,36 @@ import itertools
 import json
 import mmap
 import struct
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sglc.codegen.constraint_file import Stored, Tensors, pack, unpack
 from sglc.codegen.plan import FORMAT_VERSION, Plan
 from sglc.ir.host.codec import CodecError, codec
 
 _FORMAT = "sglc-plan"
 _START = b'{"__metadata__":{"format":"' + _FORMAT.encode()
 _NO_CHECKSUM = "0" * 64
-_ITEM_SIZE = {"I64": 8, "I32": 4, "U8": 1}
-_TENSORS = {"constants.offsets": "I64", "constants.ids": "I32", "document": "U8"}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "I64": np.dtype("<i8"),
+    "I32": np.dtype("<i4"),
+    "I16": np.dtype("<i2"),
+    "U16": np.dtype("<u2"),
+    "U8": np.dtype("u1"),
+    "BOOL": np.dtype("?"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """The plan without what is in tensors, and what these are."""
+
+    plan: Plan
+    constraints: tuple[Stored, ...]
 
 
 class PlanError(Exception):
@@ -38,15 +59,19 @@ def write_plan(plan: Plan) -> bytes:
     """The plan's file; equal plans give equal bytes."""
     ids = [constant.ids for constant in plan.constants]
     offsets = list(itertools.accumulate((len(i) for i in ids), initial=0))
-    bare = replace(plan, constants=tuple(replace(c, ids=()) for c in plan.constants))
-    document = json.dumps(codec(Plan).encode(bare), separators=(",", ":")).encode("ascii")
+    bare = tuple(replace(constant, ids=()) for constant in plan.constants)
+    stored, tables = pack(plan.constraints)
+    document = _Document(replace(plan, constants=bare, constraints=()), stored)
+    text = json.dumps(codec(_Document).encode(document), separators=(",", ":")).encode("ascii")
     tensors = {
-        "constants.offsets": struct.pack(f"<{len(offsets)}q", *offsets),
-        "constants.ids": struct.pack(f"<{offsets[-1]}i", *itertools.chain.from_iterable(ids)),
-        "document": document,
+        "constants.offsets": np.array(offsets, "<i8"),
+        "constants.ids": np.fromiter(itertools.chain.from_iterable(ids), "<i4", offsets[-1]),
+        **tables,
+        "document": np.frombuffer(text, np.uint8),
     }
+    tensors = dict(sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize))
     header = _header(tensors)
-    body = b"".join(tensors.values())
+    body = b"".join(tensor.tobytes() for tensor in tensors.values())
     digest = _checksum(header, body)
     return header.replace(_NO_CHECKSUM.encode(), digest.encode(), 1) + body
 
@@ -94,9 +119,8 @@ def _parse(data: bytes | mmap.mmap, name: str) -> Plan:
             f"{FORMAT_VERSION}): {act}"
         )
     try:
-        ends = [entries[tensor]["data_offsets"] for tensor in _TENSORS]
-        size = 8 + header_len + int(ends[-1][1])
-    except (ValueError, KeyError, TypeError, IndexError):
+        size = 8 + header_len + max(int(entry["data_offsets"][1]) for entry in entries.values())
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         raise damaged from None
     if len(data) < size:
         raise _cut_off(name, len(data), size)
@@ -105,25 +129,37 @@ def _parse(data: bytes | mmap.mmap, name: str) -> Plan:
     if len(data) > size or _checksum(unsigned, body) != checksum:
         raise damaged
     try:
-        offsets, ids, document = (body[start:end] for start, end in ends)
-        bounds = struct.unpack(f"<{len(offsets) // 8}q", offsets)
-        all_ids = struct.unpack(f"<{len(ids) // 4}i", ids)
-        plan: Plan = codec(Plan).decode(json.loads(document))
-        constants = tuple(
-            replace(constant, ids=all_ids[start:end])
-            for constant, (start, end) in zip(
-                plan.constants, itertools.pairwise(bounds), strict=True
-            )
-        )
-    except (ValueError, TypeError, struct.error, RecursionError) as error:
+        return _plan({tensor: _view(entry, body) for tensor, entry in entries.items()})
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         reason = f" ({error})" if isinstance(error, CodecError) else ""
         raise PlanError(
             f"{name} holds what this sglc does not know{reason}: compile the program again"
         ) from error
-    return replace(plan, constants=constants)
 
 
-def _header(tensors: dict[str, bytes]) -> bytes:
+def _plan(tensors: Tensors) -> Plan:
+    """Raises ValueError, TypeError or KeyError where the tensors are not those of a plan."""
+    document: _Document = codec(_Document).decode(json.loads(tensors["document"].tobytes()))
+    bounds, ids = tensors["constants.offsets"].tolist(), tensors["constants.ids"].tolist()
+    plan = document.plan
+    constants = tuple(
+        replace(constant, ids=tuple(ids[start:end]))
+        for constant, (start, end) in zip(plan.constants, itertools.pairwise(bounds), strict=True)
+    )
+    constraints = unpack(document.constraints, tensors)
+    return replace(plan, constants=constants, constraints=constraints)
+
+
+def _view(entry: dict[str, Any], body: bytes) -> NDArray[Any]:
+    """A tensor of the body. Raises ValueError, TypeError or KeyError where there is none."""
+    dtype, (start, end) = _DTYPES[entry["dtype"]], entry["data_offsets"]
+    view: NDArray[Any] = np.ndarray(entry["shape"], dtype, body, start)
+    if start + view.nbytes != end:
+        raise ValueError("a tensor of another size than its place")
+    return view
+
+
+def _header(tensors: Tensors) -> bytes:
     """Length and JSON of a header without its checksum, padded so that tensors are aligned."""
     entries: dict[str, object] = {
         "__metadata__": {
@@ -133,10 +169,11 @@ def _header(tensors: dict[str, bytes]) -> bytes:
         }
     }
     start = 0
-    for name, dtype in _TENSORS.items():
-        end = start + len(tensors[name])
-        shape = [len(tensors[name]) // _ITEM_SIZE[dtype]]
-        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+    names = {dtype: name for name, dtype in _DTYPES.items()}
+    for name, tensor in tensors.items():
+        end = start + tensor.nbytes
+        shape, places = list(tensor.shape), [start, end]
+        entries[name] = {"dtype": names[tensor.dtype], "shape": shape, "data_offsets": places}
         start = end
     text = json.dumps(entries, separators=(",", ":")).encode("ascii")
     text += b" " * (-len(text) % 8)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sglc.codegen import plan
+from sglc.codegen.constraints import Constrained
 from sglc.ir import ops
 
 Registers = Mapping[int, plan.Reg]  # by value id
 
 
-def instruction(op: ops.Op, read: Registers, write: Registers) -> plan.Instruction:
-    """`read` are the registers of its operands, `write` those of its results. Calls and structured
-    ops are none of these."""
+def instruction(
+    op: ops.Op, read: Registers, write: Registers, constrained: Mapping[int, Constrained]
+) -> plan.Instruction:
+    """`read` are the registers of its operands, `write` those of its results; `constrained` says
+    what gens may write, by the id of their value. Calls and structured ops are none of these."""
     match op:
         case ops.Start():
             return plan.Start(write[op.result.id])
@@ -25,6 +28,7 @@ def instruction(op: ops.Op, read: Registers, write: Registers) -> plan.Instructi
         case ops.Close():
             return plan.Close(write[op.result.id], read[op.context.id])
         case ops.Gen():
+            found = constrained.get(op.value.id, Constrained())
             return plan.Gen(
                 write[op.result.id],
                 write[op.value.id],
@@ -36,6 +40,8 @@ def instruction(op: ops.Op, read: Registers, write: Registers) -> plan.Instructi
                 op.splits_reasoning,
                 op.name,
                 op.span,
+                constraint=found.constraint,
+                piece=op.piece and plan.Piece(read[op.piece.base.id], found.reserve),
                 is_shared=op.is_shared,
             )
         case ops.Select():

@@ -103,6 +103,7 @@ CODES: dict[str, str] = {
     "E0702": "unknown-role",
     "E0703": "no-vision",
     "E0704": "context-too-long",
+    "E0705": "value-too-long",
     # limits of this version
     "E0801": "not-supported",
     "E0802": "program-too-large",

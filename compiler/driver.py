@@ -16,6 +16,7 @@ from sglc import __version__
 from sglc.codegen.build_plan import Facts, build_plan
 from sglc.codegen.plan import Plan
 from sglc.compiler import syntax
+from sglc.compiler.budgets import constrain_gens
 from sglc.compiler.check import check
 from sglc.compiler.checked import CheckedProgram
 from sglc.compiler.diagnostics import Diagnostic, nearest
@@ -97,6 +98,8 @@ def compile_file(
         raise InternalError(_accusation(error.name, error.before, cause, path)) from error
     bounds = fit(module.program, checked.sources, spec)
     clock.lap("lengths")
+    constrained = constrain_gens(module.program, checked.sources, spec)
+    clock.lap("constraints")
     facts = Facts(
         doc=checked.doc,
         bounds=bounds,
@@ -105,7 +108,7 @@ def compile_file(
         compiler_version=__version__,
         passes=tuple(after)[1:],
     )
-    plan = build_plan(module, facts, spec.identity, spec.markup, spec.tokenizer)
+    plan = build_plan(module, constrained, facts, spec.identity, spec.markup, spec.tokenizer)
     clock.lap("plan")
     notes = template_notes(module.program, spec.markup)
     return CompileResult(plan, checked.warnings, notes, tuple(clock.seconds), checked.sources)

@@ -100,7 +100,7 @@ def test_is_a_safetensors_file(plan: p.Plan) -> None:
     tensors = load_safetensors(write_plan(plan))
     assert tensors["constants.ids"].tolist() == [1, 2, 3]
     assert tensors["constants.offsets"].tolist() == [0, 3, 3]
-    assert json.loads(tensors["document"].tobytes())[0] == "judge"
+    assert json.loads(tensors["document"].tobytes())[0][0] == "judge"
 
 
 def test_every_truncation_is_refused(plan: p.Plan) -> None:
@@ -121,7 +121,7 @@ def test_every_changed_byte_is_refused(plan: p.Plan) -> None:
 
 
 def _with_version(data: bytes, version: int) -> bytes:
-    return data.replace(b'"version":"1"', b'"version":"%d"' % version, 1)
+    return data.replace(b'"version":"2"', b'"version":"%d"' % version, 1)
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def _with_version(data: bytes, version: int) -> bytes:
         ),
         pytest.param(
             lambda d: _with_version(d, 7),
-            "`p.bin` was written by a newer sglc (plan format 7, this one reads 1): "
+            "`p.bin` was written by a newer sglc (plan format 7, this one reads 2): "
             "update sglc, or compile the program again with this one",
             id="newer",
         ),
         pytest.param(
             lambda d: _with_version(d, 0),
-            "`p.bin` was written by an older sglc (plan format 0, this one reads 1): "
+            "`p.bin` was written by an older sglc (plan format 0, this one reads 2): "
             "compile the program again",
             id="older",
         ),
