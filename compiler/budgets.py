@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sglc.codegen.automata.compile import compile_constraint
 from sglc.codegen.automata.constraint import Constraint, TokenTable
 from sglc.codegen.automata.merging import lead_of
 from sglc.codegen.automata.source import ConstraintSource
@@ -42,6 +41,9 @@ class _ForTokenizer:
         self._leads: dict[tuple[str, ConstraintSource], str] = {}
 
     def compile(self, source: ConstraintSource) -> Constraint:
+        # most programs have no constraint, and need none of what makes them
+        from sglc.codegen.automata.compile import compile_constraint
+
         if source not in self._compiled:
             self._compiled[source] = compile_constraint(source, vocabulary_of(self._tokenizer))
         return self._compiled[source]
