@@ -1,0 +1,95 @@
+"""The tokens of a model as bytes, laid out for numpy, and the way from text to tokens."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Tokenizer(Protocol):
+    """What a vocabulary is made from: part of the runtime's tokenizer."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def eos_ids(self) -> frozenset[int]: ...
+
+    @property
+    def control_ids(self) -> frozenset[int]: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def token_bytes(self, token_id: int) -> bytes: ...
+
+
+class Vocabulary:
+    """`tokens[id]` are the bytes of a token, empty for one that writes no text (a control token).
+    `encode` yields the canonical ids of a text, and never a control token."""
+
+    def __init__(
+        self,
+        tokens: Sequence[bytes],
+        encode: Callable[[str], list[int]],
+        eos_ids: frozenset[int] = frozenset(),
+    ) -> None:
+        self.tokens = tuple(tokens)
+        self.encode = encode
+        self.eos_ids = eos_ids
+
+    @property
+    def size(self) -> int:
+        return len(self.tokens)
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int32]:
+        """[V] bytes of each token."""
+        return np.array([len(token) for token in self.tokens], np.int32)
+
+    @cached_property
+    def longest(self) -> int:
+        """Bytes of the longest token."""
+        return int(self.lengths.max(initial=0))
+
+    @cached_property
+    def levels(self) -> tuple[tuple[NDArray[np.int32], NDArray[np.uint8]], ...]:
+        """For each place in a token, from 0: the ids of the tokens that have a byte there, and
+        these bytes."""
+        flat = np.frombuffer(b"".join(self.tokens), np.uint8)
+        starts = np.cumsum(self.lengths) - self.lengths
+        levels = []
+        ids = np.flatnonzero(self.lengths > 0).astype(np.int32)
+        while ids.size:
+            place = len(levels)
+            levels.append((ids, flat[starts[ids] + place]))
+            ids = ids[self.lengths[ids] > place + 1]
+        return tuple(levels)
+
+    def beginning_with(self, prefix: bytes) -> Iterator[bytes]:
+        """The distinct tokens that are longer than `prefix` and begin with it, in order."""
+        place = bisect_left(self._sorted, prefix)
+        for token in self._sorted[place:]:
+            if not token.startswith(prefix):
+                return
+            if len(token) > len(prefix):
+                yield token
+
+    @cached_property
+    def _sorted(self) -> list[bytes]:
+        return sorted(set(self.tokens) - {b""})
+
+
+@lru_cache(maxsize=4)
+def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
+    """Made once for each tokenizer. Control and end tokens have no bytes, whatever the tokenizer
+    says."""
+    silent = tokenizer.control_ids | tokenizer.eos_ids
+    tokens = [
+        b"" if id in silent else tokenizer.token_bytes(id) for id in range(tokenizer.vocab_size)
+    ]
+    return Vocabulary(tokens, tokenizer.encode, tokenizer.eos_ids)
