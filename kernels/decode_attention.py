@@ -143,13 +143,14 @@ def _run_unit(
     tl.atomic_add(done_ptr + row * K + head, 1, mask=is_first_head, sem="release")
 
 
-@triton.jit
+# what differs between batches must not make another kernel
+@triton.jit(do_not_specialize=["table_stride", "max_units", "max_entries", "B", "splits"])
 def _decode_kernel(
     q_ptr, k_ptr, v_ptr, out_ptr, stride,
     units_ptr, num_units_ptr, entries_ptr, parts_ptr,
     slots_ptr, counts_ptr, len_ptr, table_stride,
-    y_ptr, lse_ptr, done_ptr, max_units, max_entries, B, scale,
-    K: tl.constexpr, G: tl.constexpr, D: tl.constexpr, SPLITS: tl.constexpr,
+    y_ptr, lse_ptr, done_ptr, max_units, max_entries, B, splits, scale,
+    K: tl.constexpr, G: tl.constexpr, D: tl.constexpr,
     BLOCK: tl.constexpr, NARROW: tl.constexpr, WIDE: tl.constexpr, MERGE: tl.constexpr,
     OWN_TILE: tl.constexpr, UNIT_TILE: tl.constexpr,
     OWN_STAGES: tl.constexpr, UNIT_STAGES: tl.constexpr, PRECISION: tl.constexpr,
@@ -178,11 +179,11 @@ def _decode_kernel(
                 )  # fmt: skip
     else:
         # the first cuts come last: they wait for the others
-        cut = SPLITS - 1 - (job - max_units) // B
+        cut = splits - 1 - (job - max_units) // B
         row = (job - max_units) % B
         length = tl.load(len_ptr + row)
         num_blocks = tl.cdiv(length, BLOCK)
-        blocks_per_cut = tl.cdiv(num_blocks, SPLITS)
+        blocks_per_cut = tl.cdiv(num_blocks, splits)
         begin = cut * blocks_per_cut * BLOCK
         if (begin < length) | (cut == 0):
             m = tl.arange(0, NARROW)
@@ -198,7 +199,7 @@ def _decode_kernel(
                 begin, tl.minimum(begin + blocks_per_cut * BLOCK, length), scale,
                 True, NARROW, D, OWN_TILE, BLOCK, OWN_STAGES, PRECISION,
             )  # fmt: skip
-            first_own = max_entries + row * (SPLITS - 1)  # partial result of the row's cut 1
+            first_own = max_entries + row * (splits - 1)  # partial result of the row's cut 1
             if cut > 0:
                 at = (first_own + cut - 1).to(tl.int64) * (K * G) + q_head
                 y_at = at[:, None] * D + d[None, :]
@@ -271,9 +272,8 @@ def decode_attention(
         work.units, work.num_units, work.entries, work.parts,
         work.own_slots, work.own_counts, work.own_len, work.own_slots.stride(0),
         work.partial_y, work.partial_lse, work.num_done,
-        max_units, len(work.entries), B, math.log2(math.e) / math.sqrt(D),
-        K=K, G=H // K, D=D, SPLITS=work.num_splits,
-        BLOCK=BLOCK, NARROW=NARROW, WIDE=WIDE, MERGE=MERGE,
+        max_units, len(work.entries), B, work.num_splits, math.log2(math.e) / math.sqrt(D),
+        K=K, G=H // K, D=D, BLOCK=BLOCK, NARROW=NARROW, WIDE=WIDE, MERGE=MERGE,
         **_tiles(q.dtype, D),
     )  # fmt: skip
     return out

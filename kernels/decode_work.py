@@ -131,6 +131,7 @@ def plan_decode(
     own: Indices,
     tail_blocks: Indices,
     tail_lens: Indices,
+    is_unit: NDArray[np.bool_] | None = None,
 ) -> DecodePlan:
     """Plan a step of B = len(tail_lens) rows.
 
@@ -139,10 +140,12 @@ def plan_decode(
     own [3, m]: row, slot and number of slots of runs that one row sees and that do not grow.
     tail_blocks [2, t]: row and first slot of the blocks of BLOCK slots that rows grow into, in
         order; tail_lens [B]: how many tokens lie in them.
+    is_unit [n]: the extents to read once for all their rows; `is_shared` says where not given.
     """
     extents = extents.reshape(-1, 2)
     num_rows = np.diff(row_ends, prepend=0)
-    is_unit = is_shared(geometry, extents[:, 1], num_rows)
+    if is_unit is None:
+        is_unit = is_shared(geometry, extents[:, 1], num_rows)
     extent_of_row = np.repeat(np.arange(len(extents)), num_rows)
     is_unit_row = is_unit[extent_of_row]
     flat = extent_of_row[~is_unit_row]
