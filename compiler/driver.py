@@ -28,7 +28,7 @@ from sglc.ir.module import Module
 from sglc.ir.span import Source
 from sglc.ir.text import print_module
 from sglc.ir.verify import verify
-from sglc.passes import PIPELINE, PassError, run_pipeline
+from sglc.passes import OPTIONAL, PIPELINE, REUSE, PassError, run_pipeline
 from sglc.passes.stages import stages
 from sglc.runtime.model.spec import ModelSpec
 
@@ -107,6 +107,7 @@ def compile_file(
         sources=_portable(checked.sources, path),
         compiler_version=__version__,
         passes=tuple(after)[1:],
+        reuses_results=REUSE not in skip,
     )
     plan = build_plan(module, constrained, facts, spec.identity, spec.markup, spec.tokenizer)
     clock.lap("plan")
@@ -176,12 +177,11 @@ def _save(name: str, module: Module, path: Path | None) -> str | None:
 
 
 def _check_names(skip: Collection[str], print_after: Collection[str]) -> None:
-    optional = [each.name for each in PIPELINE if each.is_optimization]
     known = [each.name for each in PIPELINE]
     for name in skip:
-        if name in known and name not in optional:
+        if name in known and name not in OPTIONAL:
             raise UnknownPass(f"`{name}` cannot be skipped: what follows it needs it")
-        _check_name(name, optional)
+        _check_name(name, OPTIONAL)
     for name in print_after:
         _check_name(name, [LOWER, *known])
 

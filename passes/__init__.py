@@ -52,6 +52,12 @@ PIPELINE: tuple[Pass, ...] = (
 )
 
 
+# what the runtime does unless it is skipped by this name, as a pass is: rows share the results of
+# equal deterministic gens, selects and pure externs
+REUSE = "reuse"
+OPTIONAL = (*(each.name for each in PIPELINE if each.is_optimization), REUSE)
+
+
 class PassError(Exception):
     """A pass failed or broke the IR: a bug of ours. `before` is the module that it was given."""
 
@@ -72,11 +78,10 @@ def run_pipeline(
     `on_pass` sees each pass that ran with the module it left. Raises ValueError for a name in
     `skip` that is no optimization's, PassError when a pass fails or breaks the module.
     """
-    optional = [p.name for p in PIPELINE if p.is_optimization]
     for name in skip:
-        if name not in optional:
+        if name not in OPTIONAL:
             raise ValueError(
-                f"`{name}` is no pass that can be skipped; those are {', '.join(optional)}"
+                f"`{name}` is no pass that can be skipped; those are {', '.join(OPTIONAL)}"
             )
     for each in PIPELINE:
         if each.name in skip:

@@ -17,7 +17,7 @@ from sglc.codegen.automata.constraint import Constraint
 
 class Prefix(Protocol):
     """A handle on a sequence of settled tokens. Dropping the last reference frees what only it
-    held."""
+    held; a weak reference is none."""
 
     @property
     def num_tokens(self) -> int: ...
@@ -133,7 +133,7 @@ class ScoreResult:
     request: ScoreRequest
     logprobs: tuple[tuple[float, ...], ...]
     unconditional: tuple[tuple[float, ...], ...] | None
-    prefixes: tuple[Prefix, ...]
+    prefixes: Sequence[Prefix]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,7 +157,7 @@ class EngineStats:
     prefilled that had been computed before and were evicted; scored those run only to score
     choices; repeated those run again, with their KV in memory, only for their logits. Forced tokens
     are those a constraint left no choice about: they count as prefilled, not as decoded.
-    `requests` were asked for, one a sample; `merged_requests` were not, since an equal one had been:
+    `requests` were asked for, one a sample; `merged_requests` were not, since an equal one was:
     these two are counted by who asks."""
 
     prompt_tokens: int = 0

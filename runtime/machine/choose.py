@@ -111,7 +111,8 @@ class _Execution:
             self._settled.prefix, self._tokens, unconditional, self._order, self._instruction.name
         )
         key = ("score", self._settled.key, self._tokens, unconditional)
-        setting.dispatch.ask(self._task, request, self._answered, key)
+        is_shared = self._instruction.is_shared
+        setting.dispatch.ask(self._task, request, self._answered, key, is_shared=is_shared)
 
     def _answered(self, result: Result) -> None:
         if isinstance(result, RequestError):

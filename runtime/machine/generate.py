@@ -86,7 +86,11 @@ class _Execution:
                 settled.prefix, sampling, seed, (*self._order, sample), self._gen.name
             )
             setting.dispatch.ask(
-                self._task, request, partial(self._answered, sample), key if is_fixed else None
+                self._task,
+                request,
+                partial(self._answered, sample),
+                key if is_fixed else None,
+                is_shared=self._gen.is_shared,
             )
 
     def _seed(self, sample: int) -> int:

@@ -24,6 +24,7 @@ from sglc.runtime.engine.request import Engine
 from sglc.runtime.machine.dispatch import Dispatch
 from sglc.runtime.machine.externs import ExternCalls
 from sglc.runtime.machine.meaning import meanings, span_of
+from sglc.runtime.machine.pure_calls import PureCalls
 from sglc.runtime.machine.setting import Setting
 from sglc.runtime.machine.settle import Settler
 from sglc.runtime.machine.stretch import StretchEncoder
@@ -52,9 +53,10 @@ class Machine:
         self._engine = engine
         self._keeps_trace = keep_trace
         self._externs = ExternCalls(plan.externs, externs or {})
+        merged = {decl.name for decl in plan.externs if decl.is_pure and plan.reuses_results}
         encoder = StretchEncoder(spec.tokenizer, plan.constants)
         self._settler = Settler(engine, spec.tokenizer, plan.model.context_len)
-        self._dispatch = Dispatch(engine, encoder, self._fail)
+        self._dispatch = Dispatch(engine, encoder, self._fail, reuses_results=plan.reuses_results)
         setting = Setting(
             markup=plan.markup,
             tokenizer=spec.tokenizer,
@@ -64,6 +66,7 @@ class Machine:
             settler=self._settler,
             dispatch=self._dispatch,
             externs=self._externs,
+            pure_calls=PureCalls(self._externs, merged),
             scheduler=self,
             run_seed=seed,
             keeps_trace=keep_trace,
@@ -116,6 +119,7 @@ class Machine:
         self._ready.clear()
         self._externs.close()
         self._settler.close()
+        self._dispatch.close()
 
     # ------------------------------------------------------------ for instructions
 

@@ -207,6 +207,8 @@ def _move(i: p.Move, next_pc: int) -> Meaning:
 
 
 def _extern(i: p.Extern, next_pc: int, setting: Setting) -> Meaning:
+    is_merged = i.is_shared or i.name in setting.pure_calls.merged
+
     def step(task: Task) -> int:
         def then(answer: Value | RowFailure) -> None:
             if isinstance(answer, RowFailure):
@@ -215,7 +217,11 @@ def _extern(i: p.Extern, next_pc: int, setting: Setting) -> Meaning:
             task.regs[i.dst] = answer
             setting.scheduler.resume(task, next_pc)
 
-        setting.externs.call(i.name, [task.regs[arg] for arg in i.args], task, then)
+        args = [task.regs[arg] for arg in i.args]
+        if is_merged:
+            setting.pure_calls.call(i.name, args, task, then, is_shared=i.is_shared)
+        else:
+            setting.externs.call(i.name, args, task, then)
         return BLOCKED
 
     return step

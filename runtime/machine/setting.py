@@ -12,6 +12,7 @@ from sglc.ir.host.expr import Value
 from sglc.runtime.machine.context import Context
 from sglc.runtime.machine.dispatch import Dispatch
 from sglc.runtime.machine.externs import ExternCalls
+from sglc.runtime.machine.pure_calls import PureCalls
 from sglc.runtime.machine.settle import Settler
 from sglc.runtime.machine.stretch import StretchEncoder
 from sglc.runtime.machine.task import Order, Task
@@ -49,6 +50,7 @@ class Setting:
     settler: Settler
     dispatch: Dispatch
     externs: ExternCalls
+    pure_calls: PureCalls
     scheduler: Scheduler
     run_seed: int
     keeps_trace: bool

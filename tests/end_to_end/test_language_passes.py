@@ -11,11 +11,10 @@ import sglc
 import sglc.testing
 from sglc.compiler.driver import compile_file
 from sglc.ir.text import parse_module, print_module
-from sglc.passes import PIPELINE
+from sglc.passes import OPTIONAL, PIPELINE
 from sglc.testing import Question
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-OPTIMIZATIONS = [each.name for each in PIPELINE if each.is_optimization]
 BUSY = """
 const SHOTS = [{"q": "1+1", "a": "2"}, {"q": "2+2", "a": "4"}]
 extern look(x: str) -> str
@@ -98,7 +97,7 @@ def _observe(source: str | Path, rows, skip: tuple[str, ...], externs=None) -> t
     return outputs, sorted(live)
 
 
-@pytest.mark.parametrize("skip", [(name,) for name in OPTIMIZATIONS] + [tuple(OPTIMIZATIONS)])
+@pytest.mark.parametrize("skip", [(name,) for name in OPTIONAL] + [tuple(OPTIONAL)])
 def test_a_busy_program_means_the_same_without(skip: tuple[str, ...]) -> None:
     whole = _observe(BUSY, ROWS, (), {"look": str.upper})
     part = _observe(BUSY, ROWS, skip, {"look": str.upper})
@@ -115,7 +114,7 @@ def test_the_examples_mean_the_same_without(name: str) -> None:
     rows = [json.loads(line) for line in lines]
     whole = _observe(file, rows, ())
     assert not any(isinstance(output, str) and output.startswith("row") for output in whole[0])
-    for skip in [*((name,) for name in OPTIMIZATIONS), tuple(OPTIMIZATIONS)]:
+    for skip in [*((name,) for name in OPTIONAL), tuple(OPTIONAL)]:
         assert _observe(file, rows, skip) == whole
 
 
