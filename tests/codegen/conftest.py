@@ -18,6 +18,7 @@ from sglc.ir.host.evaluate import compile_expr
 from sglc.ir.host.operators import items_of
 from sglc.ir.host.text import to_text
 from sglc.ir.interpret import ENV, Failure, InterpretResult
+from sglc.ir.records import piece_text
 from sglc.ir.toy import ToyContext, ToyModel
 
 
@@ -87,6 +88,8 @@ class _Executor:
                 roles = [piece.text for piece in context.pieces if piece.kind == "open"]
                 regs[dst] = context.add("close", roles[-1])
             case p.Gen():
+                if i.piece is not None:
+                    assert get(i.src).since(get(i.piece.base)) is not None
                 self.gen(i, regs)
             case p.Select():
                 self.select(i, regs)
@@ -148,7 +151,8 @@ class _Executor:
             self.model.sample(context, i.type, options, (*path, number))
             for number in range(1 if count is None else count)
         ]
-        text = to_text(samples[0].value)
+        value = samples[0].value
+        text = to_text(value) if i.piece is None else piece_text(value, i.type)
         self.transcript.append((path, text))
         regs[i.dst] = context.add("gen", text)
         regs[i.value] = samples[0].value if count is None else [s.value for s in samples]

@@ -55,6 +55,7 @@ def test_a_file_becomes_a_plan(tmp_path: Path, spec: testing.ModelSpec) -> None:
         "lower",
         *plan.passes,
         "lengths",
+        "constraints",
         "plan",
     ]
     assert dict(plan.stages) == {
