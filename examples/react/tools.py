@@ -4,7 +4,7 @@ sglc run examples/react/live.sgl --extern examples/react/tools.py --inputs ...
 """
 
 FACTS = {
-    "Lake Constance": "Lake Constance lies in Germany, Switzerland and Austria. The Rhine runs through.",
+    "Lake Constance": "Lake Constance touches three countries. The Rhine flows through it.",
     "Rhine": "The Rhine rises in the Alps and flows into the North Sea at Rotterdam.",
     "cello": "The cello has four strings and is tuned an octave below the viola.",
     "viola": "The viola has four strings and is a fifth lower than the violin.",
