@@ -1,0 +1,82 @@
+"""The forward pass of transformer.py for GPUs: few kernels, and nothing that waits for the device.
+
+K and V go to their slots inside the pass, so attention is called with queries alone. Shapes decide
+which kernels run, values do not: a call can be captured into a CUDA graph and replayed with other
+tokens, positions and slots. The first call of a shape builds kernels, so it is made before.
+Knows nothing of batches or sampling, nor of who sees whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sglc.kernels.linear import add_linear_, gated_linear, logits, normed_linear
+from sglc.kernels.qkv_rope_write import qkv_rope_write
+from sglc.kernels.rope import rope_table
+from sglc.runtime.model.config import ModelConfig
+from sglc.runtime.model.rope_scaling import attention_factor, inverse_frequencies
+from sglc.runtime.models.parameters import Parameters
+
+AttendQueries = Callable[[int, Tensor], Tensor]
+"""(layer, q [T, H, D]) -> [T, H, D] contiguous; q is rotated and not scaled, K and V of all T
+tokens are in the pools."""
+
+
+class FusedTransformer:
+    """A model ready to run on one GPU in one type."""
+
+    def __init__(self, config: ModelConfig, parameters: Parameters) -> None:
+        self.config = config
+        self.parameters = parameters
+        self.device = parameters.embedding.device
+        self.dtype = parameters.embedding.dtype
+        scaling = config.rope_scaling
+        frequencies = inverse_frequencies(config.head_size, config.rope_theta, scaling)
+        table = rope_table(frequencies, config.context_len, attention_factor(scaling))
+        self._rope = table.to(self.device)  # [2, context_len, D/2]
+
+    @torch.inference_mode()
+    def forward(
+        self,
+        token_ids: Tensor,
+        positions: Tensor,
+        slots: Tensor,
+        k_pools: Sequence[Tensor],
+        v_pools: Sequence[Tensor],
+        attend: AttendQueries,
+        logit_rows: Tensor | None,
+    ) -> Tensor:
+        """Logits [R, V] fp32 of the tokens at `logit_rows` [R], of all where that is None.
+
+        `token_ids`, `positions` and `slots` are [T] int32 or int64, positions below
+        `config.context_len`; a token whose slot is negative leaves no KV. Pools [N, K, D] a layer.
+        """
+        weights, config = self.parameters, self.config
+        eps = config.rms_eps
+        x = F.embedding(token_ids, weights.embedding)  # [T, E]
+        last = len(weights.layers) - 1
+        for index, layer in enumerate(weights.layers):
+            qkv = normed_linear(x, layer.attention_norm, eps, layer.qkv, layer.qkv_bias)
+            q = qkv_rope_write(
+                qkv,
+                positions,
+                slots,
+                self._rope,
+                k_pools[index],
+                v_pools[index],
+                layer.q_norm,
+                layer.k_norm,
+                eps,
+            )
+            attended = attend(index, q).view(x.shape[0], -1)
+            if index == last and logit_rows is not None:
+                # past the last attention only the rows that are asked for matter
+                x, attended = x[logit_rows], attended[logit_rows]
+            add_linear_(x, attended, layer.output, layer.output_bias)
+            gated = gated_linear(x, layer.mlp_norm, eps, layer.gate_up, layer.gate_up_bias)
+            add_linear_(x, gated, layer.down, layer.down_bias)
+        return logits(x, weights.norm, eps, weights.head)
