@@ -10,6 +10,7 @@ from typing import Any
 
 from sglc.codegen.listing import listing
 from sglc.codegen.plan import Constant, LengthBounds, Param, Plan
+from sglc.compiler.constraint_report import constraint_facts, constraint_line
 from sglc.ir.host.text import json_text
 
 _SHOWN_TEXT = 60  # characters of a constant that are shown
@@ -23,6 +24,7 @@ def explain(plan: Plan) -> str:
         _block("context length", [_bounds(plan.bounds, plan.model.context_len)]),
         _block("values", [f"{stage:5}  {name}" for name, stage in plan.stages]),
         _block("constant text, tokenized", [_constant(c) for c in plan.constants]),
+        _block("constraints", [constraint_line(k, c) for k, c in enumerate(plan.constraints)]),
         _block(
             "functions to give at run time", [_extern(plan, k) for k in range(len(plan.externs))]
         ),
@@ -61,6 +63,7 @@ def explain_json(plan: Plan) -> dict[str, Any]:
             {"text": c.text, "ids": list(c.ids), "stable_tokens": c.num_stable}
             for c in plan.constants
         ],
+        "constraints": [constraint_facts(constraint) for constraint in plan.constraints],
         "externs": [_extern(plan, k) for k in range(len(plan.externs))],
         "registers": plan.num_regs,
         "schedule": [re.sub(r"^ *\d+  ", "", line) for line in listing(plan.code)],
