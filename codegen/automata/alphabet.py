@@ -29,12 +29,9 @@ class Alphabet:
         """The classes that make up a set which the alphabet was made for."""
         found: set[int] = set()
         for low, high in ranges:
-            found.update(self.class_of[bisect_left(self.bounds, low) : self.end(high)])
+            start, end = bisect_left(self.bounds, low), bisect_left(self.bounds, high + 1)
+            found.update(self.class_of[start:end])
         return tuple(sorted(found))
-
-    def end(self, high: int) -> int:
-        """The first interval that lies above the code point."""
-        return bisect_left(self.bounds, high + 1)
 
 
 def alphabet_of(parts: Iterable[Expr]) -> Alphabet:

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+import numpy as np
+
 Ranges = tuple[tuple[int, int], ...]
 
 _BEFORE_SURROGATES, _AFTER_SURROGATES = 0xD7FF, 0xE000
@@ -85,7 +87,8 @@ def _case_variants(ascii_only: bool) -> dict[int, tuple[int, ...]]:
 
 @cache
 def _every_character() -> str:
-    return "".join(chr(point) for low, high in ALL for point in range(low, high + 1))
+    points = [np.arange(low, high + 1, dtype="<u4") for low, high in ALL]
+    return np.concatenate(points).tobytes().decode("utf-32-le")
 
 
 def _code_point(place: int) -> int:

@@ -18,7 +18,10 @@ class ForcedText:
 
     def __init__(self, dfa: ByteDfa, steps: Steps, vocabulary: Vocabulary) -> None:
         self._dfa, self._steps, self._vocabulary = dfa, steps, vocabulary
-        self._only = _only_bytes(dfa)
+        only = _only_bytes(dfa)
+        self._only = only.tolist()
+        self.is_forced = np.append(only != _CHOICE, False)
+        """[S] the state leaves no choice."""
 
     def completion(self, state: int) -> str | None:
         """As in TokenTable."""
@@ -31,8 +34,8 @@ class ForcedText:
         """As `forced` in TokenTable."""
         run, _ = self._run(state)
         text = run.decode(errors="ignore")  # the last character may be half forced
-        if not run.startswith(text.encode()):
-            return ()  # the first one is
+        if len(text) < 2 or not run.startswith(text.encode()):
+            return ()  # too short, or it begins within a character
         end = self._steps.walk(state, text.encode())
         ids = settled_ids(text, end, self._steps, self._vocabulary)
         while ids and not _is_text(b"".join(self._vocabulary.tokens[id] for id in ids)):
@@ -57,30 +60,40 @@ def find_forced(
     """`forced` and `completion` of a TokenTable, for the states that a gen from the start may stand
     in. The others lie within forced text; a long one has many, and a gen that is put there
     nevertheless samples what it can do no otherwise."""
-    follow = len(next_) - 1
     forced: list[tuple[int, ...]] = [()] * len(next_)
     completion: list[str | None] = [None] * len(next_)
-    completion[follow] = ""
-    seen, todo = {0, follow}, [0]
-    while todo:
-        state = todo.pop()
-        if state not in lead_states:
-            completion[state] = text.completion(state)
-            if completion[state] is not None:
+    completion[-1] = ""
+    is_seen = np.zeros(len(next_), bool)
+    front = np.array([0])
+    while front.size:
+        is_seen[front] = True
+        leads_on = np.ones(len(front), bool)
+        jumps = []
+        for place in np.flatnonzero(text.is_forced[front]):
+            state = int(front[place])
+            if state in lead_states:
                 continue
-            forced[state] = text.ids(state)
-        targets = set(next_[state].tolist()) - {-1}
-        if forced[state]:
-            after = state
-            for id in forced[state]:
-                after = int(next_[after, token_class[id]])
-            targets = {after}
-        todo.extend(targets - seen)
-        seen |= targets
+            completion[state] = text.completion(state)
+            forced[state] = text.ids(state) if completion[state] is None else ()
+            leads_on[place] = completion[state] is None and not forced[state]
+            if forced[state]:
+                jumps.append(_after(state, forced[state], next_, token_class))
+        is_next = np.zeros(len(next_) + 1, bool)  # the last for -1
+        is_next[next_[front[leads_on]]] = True
+        is_next[jumps] = True
+        front = np.flatnonzero(is_next[:-1] & ~is_seen)
     return tuple(forced), tuple(completion)
 
 
-def _only_bytes(dfa: ByteDfa) -> list[int]:
+def _after(
+    state: int, ids: tuple[int, ...], next_: NDArray[np.int16], token_class: NDArray[np.uint16]
+) -> int:
+    for id in ids:
+        state = int(next_[state, token_class[id]])
+    return state
+
+
+def _only_bytes(dfa: ByteDfa) -> NDArray[np.int64]:
     """For each state the one byte that must come, _CHOICE, or _OVER where the value is whole and
     nothing may come."""
     sizes = np.bincount(dfa.classes, minlength=dfa.next.shape[1])
@@ -89,7 +102,7 @@ def _only_bytes(dfa: ByteDfa) -> list[int]:
     only = byte_of[np.argmax(dfa.next >= 0, axis=1)]
     only[(num_allowed > 1) | dfa.is_final] = _CHOICE
     only[num_allowed == 0] = _OVER
-    return [int(byte) for byte in only]
+    return only
 
 
 def _is_text(data: bytes) -> bool:

@@ -17,7 +17,7 @@ from sglc.codegen.automata.vocabulary import Vocabulary
 
 _ASCII = [chr(point) for point in range(128)]
 # a letter, a mark that joins, a digit, a space, punctuation, a symbol, in scripts that differ
-_OTHERS = list("éßΩжשع\u0301अ\u093eไ中가あ٣½²\u00a0\u2003\u200b—“”、。！€→😀\U0001d400")
+_OTHERS = list("éßΩжשع\u0301अ\u093eไ中가あ٣½²\u00a0\u2003\u200b—“”、。€→😀\U0001d400")
 _MAX_TRIES = 256
 """Tokens tried for one place; when so many do not join, a later one is taken to do so."""
 
@@ -38,10 +38,10 @@ def settled_ids(text: str, state: int, steps: Steps, vocabulary: Vocabulary) -> 
         if least >= keep:
             continue
         for tries, rest in enumerate(_continuations(data[-size:], state, steps, vocabulary)):
-            joined = (
-                vocabulary.encode(text + rest) if tries < _MAX_TRIES else vocabulary.encode(before)
-            )
-            keep = min(keep, _num_common(ids, joined))
+            if tries == _MAX_TRIES:
+                keep = least
+            else:
+                keep = min(keep, _num_common(ids, vocabulary.encode(text + rest)))
             if keep <= least:
                 break
     return ids[:keep]

@@ -30,35 +30,28 @@ def _blocks(dfa: ClassDfa) -> NDArray[np.int64]:
     """The block of each state, numbered from 0 without gaps."""
     sources, order, starts = predecessors(dfa.next)
     block = np.append(dfa.is_final.astype(np.int64), -1)  # the last stands for "no state"
-    num_blocks = 2
+    sizes = np.bincount(block[:-1], minlength=2).tolist()
     affected = np.arange(len(dfa.is_final))
     while affected.size:
-        signature = np.column_stack([block[affected], block[dfa.next[affected]]])
-        renamed, new = _renamed(signature, np.bincount(block[:-1], minlength=num_blocks))
-        block[affected[renamed]] = num_blocks + new
-        num_blocks += int(new.max(initial=-1)) + 1
-        affected = np.unique(sources[gather(order, starts, affected[renamed])])
+        # by block and by the blocks that its classes lead to
+        parts: dict[int, dict[bytes, list[int]]] = {}
+        successors = block[dfa.next[affected]]
+        for state, old, row in zip(
+            affected.tolist(), block[affected].tolist(), successors, strict=True
+        ):
+            parts.setdefault(old, {}).setdefault(row.tobytes(), []).append(state)
+        renamed: list[int] = []
+        for old, by_row in parts.items():
+            leaving = sorted(by_row.values(), key=len)
+            if sum(map(len, leaving)) == sizes[old]:
+                leaving.pop()  # all are affected: the largest part stays
+            for part in leaving:
+                block[part] = len(sizes)
+                sizes[old] -= len(part)
+                sizes.append(len(part))
+                renamed.extend(part)
+        affected = np.unique(sources[gather(order, starts, np.array(renamed, np.int64))])
     return np.unique(block[:-1], return_inverse=True)[1]
-
-
-def _renamed(
-    signature: NDArray[np.int64], sizes: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which of the affected states leave their block (`signature` [:, 0]), and the number among
-    the new blocks that each gets. Equal signatures stay together; of a block whose states are all
-    affected, the largest part stays."""
-    groups, group, counts = np.unique(signature, axis=0, return_inverse=True, return_counts=True)
-    group = group.reshape(-1)
-    old = groups[:, 0]
-    affected = np.bincount(signature[:, 0], minlength=len(sizes))
-    largest = np.lexsort((counts, old))
-    is_last_of_block = np.append(old[largest][1:] != old[largest][:-1], True)
-    stays = np.zeros(len(groups), bool)
-    stays[largest[is_last_of_block]] = True
-    stays &= affected[old] == sizes[old]
-    new = np.cumsum(~stays) - 1
-    renamed = np.flatnonzero(~stays[group])
-    return renamed, new[group[renamed]]
 
 
 def _breadth_first(step: NDArray[np.int64], start: np.int64) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sglc.codegen.automata.class_dfa import ClassDfa
-from sglc.codegen.automata.limits import MAX_STATES, TooLarge
+from sglc.codegen.automata.limits import MAX_STATES, MAX_STEPS, TooLarge
 
 
 @dataclass(slots=True, eq=False)
@@ -22,7 +22,9 @@ class Nfa:
 
     def new_state(self) -> int:
         if len(self.moves) >= 8 * MAX_STATES:
-            raise TooLarge(f"more than {8 * MAX_STATES:,} states before they are made deterministic")
+            raise TooLarge(
+                f"more than {8 * MAX_STATES:,} states before they are made deterministic"
+            )
         self.moves.append([])
         self.jumps.append([])
         return len(self.moves) - 1
@@ -60,6 +62,7 @@ class _Subsets:
         self._nfa = nfa
         self._closures: dict[int, _Subset] = {}
         self._unions: dict[tuple[int, ...], _Subset] = {}
+        self._steps_left = MAX_STEPS
 
     def closure(self, state: int) -> _Subset:
         """What jumps reach from `state`, itself included."""
@@ -74,11 +77,13 @@ class _Subsets:
             moves, final = self._nfa.moves, self._nfa.final
             known = frozenset(state for state in seen if moves[state] or state == final)
             self._closures[state] = known
+            self._count(len(seen))
         return known
 
     def moves(self, subset: _Subset) -> list[tuple[tuple[int, ...], _Subset]]:
         """(classes, what they lead to), each class at most once."""
         moves = [move for state in subset for move in self._nfa.moves[state]]
+        self._count(len(moves))
         if len(moves) == 1:
             return [(moves[0][0], self.closure(moves[0][1]))]
         targets: dict[int, list[int]] = {}
@@ -97,4 +102,10 @@ class _Subsets:
         if known is None:
             known = frozenset().union(*map(self.closure, targets))
             self._unions[targets] = known
+            self._count(len(known))
         return known
+
+    def _count(self, steps: int) -> None:
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise TooLarge("too many ways to read the same text")

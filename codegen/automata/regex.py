@@ -17,7 +17,7 @@ from typing import Any
 from sglc.codegen.automata import char_sets
 from sglc.codegen.automata.char_sets import Ranges
 from sglc.codegen.automata.expr import Alt, Chars, Expr, Repeat, Seq, Text
-from sglc.codegen.automata.regex_place import place_of
+from sglc.codegen.automata.regex_place import Construct, place_of
 from sglc.codegen.automata.source import ConstraintError
 
 _EMPTY = Text("")
@@ -31,12 +31,12 @@ _CATEGORIES = {
     _op.CATEGORY_NOT_WORD: "W",
 }
 _REFUSED = {
-    _op.ASSERT: "looking around",
-    _op.ASSERT_NOT: "looking around",
-    _op.GROUPREF: "a reference to a group",
-    _op.GROUPREF_EXISTS: "a condition on a group",
-    _op.ATOMIC_GROUP: "an atomic group",
-    _op.POSSESSIVE_REPEAT: "a possessive repeat",
+    _op.ASSERT: Construct.LOOK_AROUND,
+    _op.ASSERT_NOT: Construct.LOOK_AROUND,
+    _op.GROUPREF: Construct.REFERENCE,
+    _op.GROUPREF_EXISTS: Construct.CONDITION,
+    _op.ATOMIC_GROUP: Construct.ATOMIC,
+    _op.POSSESSIVE_REPEAT: Construct.POSSESSIVE,
 }
 _STARTS = (_op.AT_BEGINNING, _op.AT_BEGINNING_STRING)
 _ENDS = (_op.AT_END, _op.AT_END_STRING)
@@ -93,7 +93,7 @@ class _Translation:
             return self._meanings[op](argument, flags, at_start, at_end)
         ranges = _characters(item, flags)
         if ranges is None:
-            raise self._refusal(_REFUSED.get(op, f"`{op}`".lower()))
+            raise self._refusal(_REFUSED[op])
         if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
             return Text(chr(ranges[0][0]))
         return Chars(ranges)
@@ -116,14 +116,13 @@ class _Translation:
         if (anchor in _STARTS and at_start) or (anchor in _ENDS and at_end):
             return _EMPTY
         if anchor in _STARTS:
-            raise self._refusal("an anchor of the start that is not at the start")
-        if anchor in _ENDS:
-            raise self._refusal("an anchor of the end that is not at the end")
-        raise self._refusal("a word boundary")
+            raise self._refusal(Construct.START)
+        raise self._refusal(Construct.END if anchor in _ENDS else Construct.BOUNDARY)
 
-    def _refusal(self, what: str) -> ConstraintError:
+    def _refusal(self, construct: Construct) -> ConstraintError:
         return ConstraintError(
-            f"{what} is not supported in a constraint", offset=place_of(what, self._pattern)
+            f"a regex that constrains cannot have {construct.value}",
+            offset=place_of(construct, self._pattern),
         )
 
 

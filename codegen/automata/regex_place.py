@@ -1,44 +1,49 @@
-"""Where in a pattern a construct stands that a constraint cannot have. `re`'s tree has no
+"""What a regex that constrains cannot have, and where in a pattern it stands. `re`'s tree has no
 positions, so the pattern is read once more, as far as this takes: escapes, classes, groups."""
 
 from __future__ import annotations
 
 import re
+from enum import Enum
 
-_CONSTRUCT = re.compile(
+
+class Construct(Enum):
+    """Its value is how a message names it."""
+
+    LOOK_AROUND = "a look ahead or behind"
+    REFERENCE = "a reference to a group"
+    CONDITION = "a condition on a group"
+    ATOMIC = "an atomic group"
+    POSSESSIVE = "a possessive repeat"
+    BOUNDARY = "a word boundary"
+    START = "an anchor of the start in its middle"
+    END = "an anchor of the end in its middle"
+
+
+_PIECE = re.compile(
     r"""
-      (?P<boundary>\\[bB])
-    | (?P<reference>\\[1-9]\d?|\(\?P=)
-    | (?P<start>\\A|\^)
-    | (?P<end>\\[Zz]|\$)
+      (?P<BOUNDARY>\\[bB])
+    | (?P<REFERENCE>\\[1-9]|\(\?P=)
+    | (?P<START>\\A|\^)
+    | (?P<END>\\[Zz]|\$)
     | \\.
     | \[\^?\]?(?:\\.|[^\]\\])*\]
-    | (?P<around>\(\?<?[=!])
-    | (?P<condition>\(\?\()
-    | (?P<atomic>\(\?>)
-    | (?P<possessive>(?:[*+?]|\{\d*,?\d*\})\+)
+    | (?P<LOOK_AROUND>\(\?<?[=!])
+    | (?P<CONDITION>\(\?\()
+    | (?P<ATOMIC>\(\?>)
+    | (?P<POSSESSIVE>(?:[*+?]|\{\d*,?\d*\})\+)
     """,
     re.VERBOSE | re.DOTALL,
 )
-_NAMES = {
-    "a word boundary": "boundary",
-    "a reference to a group": "reference",
-    "an anchor of the start that is not at the start": "start",
-    "an anchor of the end that is not at the end": "end",
-    "looking around": "around",
-    "a condition on a group": "condition",
-    "an atomic group": "atomic",
-    "a possessive repeat": "possessive",
-}
 
 
-def place_of(what: str, pattern: str) -> int | None:
-    """The offset of the construct; None where it is not found, or not known which one is meant."""
-    name = _NAMES.get(what)
-    found = [match.start() for match in _CONSTRUCT.finditer(pattern) if match.lastgroup == name]
-    if name == "start":
-        found = [place for place in found if place > 0]
-    if name == "end":
-        found = [place for place in found if place < len(pattern) - 1]
-    is_anchor = name in ("start", "end")
-    return found[0] if found and (len(found) == 1 or not is_anchor) else None
+def place_of(construct: Construct, pattern: str) -> int | None:
+    """Its offset; None where it is not known which of several anchors is meant."""
+    pieces = _PIECE.finditer(pattern)
+    places = [piece.start() for piece in pieces if piece.lastgroup == construct.name]
+    if construct is Construct.START:
+        places = [place for place in places if place > 0]
+    if construct is Construct.END:
+        places = [place for place in places if place < len(pattern) - 1]
+    is_anchor = construct in (Construct.START, Construct.END)
+    return places[0] if len(places) == 1 or (places and not is_anchor) else None

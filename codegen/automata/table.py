@@ -65,15 +65,15 @@ def _table(
     """Token classes, 0 for what is allowed nowhere, and `next` [S, C]; equal columns are one."""
     classes: dict[bytes, int] = {np.full(columns.shape[1], -1, np.int16).tobytes(): 0}
     members = [-1]
-    class_of = np.zeros(len(columns), np.uint16)
+    class_of = np.zeros(len(columns), np.int64)
     for number, column in enumerate(columns):
         class_ = classes.setdefault(column.tobytes(), len(classes))
         if class_ == len(members):
             members.append(number)
         class_of[number] = class_
     num_states = columns.shape[1] + 1
-    if num_states * len(members) * 2 > MAX_TABLE_BYTES:
+    if len(members) > 2**16 or num_states * len(members) * 2 > MAX_TABLE_BYTES:
         raise TooLarge(f"a table of {num_states:,} states and {len(members):,} classes of tokens")
     next_ = np.full((num_states, len(members)), -1, np.int16)
     next_[:-1, 1:] = columns[members[1:]].T
-    return class_of[place], next_
+    return class_of.astype(np.uint16)[place], next_

@@ -5,6 +5,8 @@ Ken Thompson, Regular Expression Search Algorithm, Communications of the ACM 11 
 
 from __future__ import annotations
 
+from functools import cache
+
 from sglc.codegen.automata.alphabet import Alphabet
 from sglc.codegen.automata.class_dfa import ClassDfa, intersect
 from sglc.codegen.automata.expr import Alt, Both, Chars, Expr, Ref, Repeat, Rules, Seq, Text
@@ -20,6 +22,7 @@ class NfaBuilder:
         self._alphabet = alphabet
         self._rules = dict(rules.rules)
         self._open: list[str] = []  # the rules that are being replaced
+        self._classes = cache(alphabet.classes)
 
     def build(self, expr: Expr) -> Nfa:
         nfa = Nfa()
@@ -33,10 +36,10 @@ class NfaBuilder:
             case Text(text):
                 for character in text:
                     point = ord(character)
-                    start = self._move(nfa, start, self._alphabet.classes(((point, point),)))
+                    start = self._move(nfa, start, self._classes(((point, point),)))
                 return start
             case Chars(ranges):
-                return self._move(nfa, start, self._alphabet.classes(ranges))
+                return self._move(nfa, start, self._classes(ranges))
             case Seq(parts):
                 for part in parts:
                     start = self._add(nfa, part, start)
