@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
+from sglc.ir import ops
 from sglc.ir.types import STR, Type
 
 CONSTRAINTS = ("regex", "json_schema", "ebnf", "choices")
@@ -22,8 +23,14 @@ def is_constrained(type: Type, options: Collection[str]) -> bool:
     return type != STR or any(name in options for name in CONSTRAINTS)
 
 
-def with_defaults(type: Type, own: Mapping[str, T], defaults: Mapping[str, T]) -> dict[str, T]:
+def is_gen_constrained(gen: ops.Gen) -> bool:
+    return gen.piece is not None or is_constrained(gen.type, dict(gen.options))
+
+
+def with_defaults(
+    own: Mapping[str, T], defaults: Mapping[str, T], *, is_constrained: bool
+) -> dict[str, T]:
     """A gen's own options, then those of `defaults` that it does not set and that are for it."""
-    barred = STOPS if is_constrained(type, own) else ()
+    barred = STOPS if is_constrained else ()
     inherited = {n: value for n, value in defaults.items() if n not in own and n not in barred}
     return {**own, **inherited}

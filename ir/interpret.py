@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sglc.ir import ops
-from sglc.ir.gen_options import with_defaults
+from sglc.ir.gen_options import is_gen_constrained, with_defaults
 from sglc.ir.host.env import HostEnv
 from sglc.ir.host.error import HostError
 from sglc.ir.host.evaluate import compile_expr
@@ -276,7 +276,7 @@ class _Frame:
     def gen(self, op: ops.Gen) -> None:
         context: ToyContext = self.get(op.context)
         own = {name: self.get(value) for name, value in op.options}
-        options = with_defaults(op.type, own, self.defaults)
+        options = with_defaults(own, self.defaults, is_constrained=is_gen_constrained(op))
         path = self.path(op.path)
         count = options.pop("n", None)
         samples: list[ToySample] = [

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from sglc.ir import graph, ops
-from sglc.ir.gen_options import with_defaults
+from sglc.ir.gen_options import is_gen_constrained, with_defaults
 from sglc.ir.graph import FreshIds
 from sglc.ir.module import Function, Module
 from sglc.ir.ops import Op, Region, Value
@@ -85,7 +85,8 @@ def _with_defaults(body: Region, defaults: tuple[tuple[str, Value], ...]) -> Reg
     def add(op: Op) -> tuple[Op]:
         if not isinstance(op, ops.Gen):
             return (op,)
-        options = with_defaults(op.type, dict(op.options), dict(defaults))
+        is_constrained = is_gen_constrained(op)
+        options = with_defaults(dict(op.options), dict(defaults), is_constrained=is_constrained)
         return (replace(op, options=tuple(options.items())),)
 
     return graph.map_ops(body, add) if defaults else body

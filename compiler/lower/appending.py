@@ -11,7 +11,7 @@ from sglc.compiler.lower import records
 from sglc.compiler.lower.constant import constant_value
 from sglc.compiler.lower.frame import Frame
 from sglc.ir import ops
-from sglc.ir.gen_options import with_defaults
+from sglc.ir.gen_options import is_constrained, with_defaults
 from sglc.ir.host import expr as host
 from sglc.ir.types import FLOAT, INT, JSON, STR, ListType, Type
 
@@ -95,7 +95,7 @@ def close_role(frame: Frame, outer: str | None, node: syntax.Node) -> None:
 def lower_gen(frame: Frame, node: syntax.Gen) -> None:
     type = STR if node.type is None else frame.checked.types[node.type]
     own = {keyword.name.text: frame.expr(keyword.value) for keyword in node.options}
-    options = with_defaults(type, own, frame.defaults)
+    options = with_defaults(own, frame.defaults, is_constrained=is_constrained(type, own))
     name = "" if node.name is None else node.name.text
     result = frame.new_context(frame.role)
     value = frame.value(ListType(type) if "n" in options else type, name)
