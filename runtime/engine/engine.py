@@ -86,9 +86,11 @@ class TreeEngine:
         self._queue = WaitingQueue(self._tree.root)
         self._residency = Residency(self._tree, self._queue)
         self._lanes = Lanes(device, self._residency.grow)
-        constrained = Constrained(tokenizer, device)
-        self._generation = Generation(self._lanes, tokenizer, thinking, constrained, device)
-        self._intake = Intake(self._tree, tokenizer, constrained, config.context_len, num_slots)
+        self._constrained = Constrained(tokenizer, device)
+        self._generation = Generation(self._lanes, tokenizer, thinking, self._constrained, device)
+        self._intake = Intake(
+            self._tree, tokenizer, self._constrained, config.context_len, num_slots
+        )
         self._scoring = Scoring(self._tree)
         new_forward = FixedForward if deterministic else Forward
         self._forward: FixedForward | Forward = new_forward(model, self._pool)
@@ -167,6 +169,7 @@ class TreeEngine:
         prefill = PrefillPlanner(self._step_tokens).add(self._prefilling)
         if not self._lanes.jobs and not prefill.segments:
             return results
+        self._constrained.start_filling([*self._lanes.jobs, *self._prefilling])
         rows = lay_out(self._lanes, prefill, self._pool.scratch, self._device)
         planned = perf_counter()
         logits = self._forward(rows)

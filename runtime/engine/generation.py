@@ -166,7 +166,7 @@ class Generation:
             pieces.pop()
             ended = Ended()
         elif job.walk is not None:
-            step = job.walk.look(b"".join(pieces))
+            step = job.walk.look(b"".join(pieces), job.growth - count)
             if isinstance(step, Forced):
                 job.force(tokens, step.ids)
                 left.forced.append((job, len(tokens) - 1))

@@ -60,7 +60,7 @@ class GenJob(Job):
         token is sampled, else None."""
         if self.walk is None:
             return None if self.growth else ""
-        step = self.walk.look(b"")
+        step = self.walk.look(b"", self.growth)
         if isinstance(step, Forced):
             self.force([], step.ids)
         return step.completion if isinstance(step, Ended) else None

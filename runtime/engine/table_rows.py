@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sglc.codegen.automata.constraint import TokenTable
+from sglc.codegen.automata.walk import value_end, walk
 from sglc.runtime.engine.mask_rows import MaskRows
 from sglc.runtime.engine.walk import Ended, Forced
 
@@ -25,32 +26,28 @@ class TableWalk:
 
     def __init__(self, table: TokenTable, written: bytes) -> None:
         self.table = table
-        self.state = 0
-        if written:
-            from sglc.codegen.automata.table import walk
-
-            self.state = walk(table, written)
+        self.state = walk(table, written)
         self._written = written
 
     @property
     def fewest_tokens(self) -> int:
         return int(self.table.distance[self.state])
 
-    def look(self, generated: bytes) -> Forced | Ended | None:
+    def look(self, generated: bytes, left: int) -> Forced | Ended | None:
         table = self.table
         if table.follow and self.state == table.num_states - 1:
-            from sglc.codegen.automata.table import value_end
-
             end = value_end(table, self._written + generated)
             return Ended(end - len(self._written))
         completion = table.completion[self.state]
         if completion is not None:
             return Ended(completion=completion)
-        ids = table.forced[self.state]
-        if not ids:
-            return None
+        ids, state = table.forced[self.state], self.state
         for id in ids:
-            self.state = int(table.next[self.state, table.token_class[id]])
+            state = int(table.next[state, table.token_class[id]])
+        # other tokens may spell the same text and leave more room
+        if not ids or len(ids) + table.distance[state] > left:
+            return None
+        self.state = state
         return Forced(ids)
 
 
@@ -80,9 +77,12 @@ class TableRows:
             _Group(table, np.array(found), asking.of(table)) for table, found in places.items()
         ]
 
-    def mask(self, logits: Tensor, remaining: Indices) -> None:
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def mask(self, logits: Tensor, remaining: Indices) -> Indices:
         """Block, in place, what the tables do not allow; `remaining[r]` tokens may still be written
-        in row r of the batch."""
+        in row r of the batch. Returns the rows that allow nothing but the end."""
         limits = remaining[self._rows] - 1
         for group in self._groups:
             reach = group.table.reach[self._states[group.rows]]
@@ -97,7 +97,7 @@ class TableRows:
             places = every
         index = torch.from_numpy(places).to(logits.device)
         logits.masked_fill_(self._masks.blocked[index], -torch.inf)
-        self._masks.leave_end(logits, self._rows[is_end])
+        return self._rows[is_end]
 
     def take(self, tokens: Indices) -> Indices:
         """Go on by one token a row of the batch; returns the rows whose walks have to look. EOS

@@ -31,7 +31,8 @@ class Walk(Protocol):
         """The fewest tokens from here to a whole value."""
         ...
 
-    def look(self, generated: bytes) -> Forced | Ended | None:
-        """What comes next; None: a token is sampled. `generated` is all that the gen has written.
-        Forced tokens are behind the walk when they are returned."""
+    def look(self, generated: bytes, left: int) -> Forced | Ended | None:
+        """What comes next; None: a token is sampled. `generated` is all that the gen has written,
+        `left` is how many more tokens it may. Forced tokens are behind the walk when they are
+        returned."""
         ...
