@@ -32,7 +32,7 @@ from sglc.ir.module import Function, Module
 from sglc.ir.note import PassNote
 from sglc.ir.ops import Op, Region, Value
 from sglc.passes.fold import with_expr
-from sglc.passes.noting import note, with_notes
+from sglc.passes.noting import is_constant, note, with_notes
 from sglc.passes.repeatable import Repeatable, pure_externs
 
 _NO_NAMES: Mapping[int, Value] = {}
@@ -82,7 +82,8 @@ class _Numberer:
                 here.append(key)
                 new.append(op)
             elif self.replace(op, first):
-                self.note(op, first)
+                if not is_constant(op):
+                    self.notes.append(note("cse", "merged", op, first.span))
             else:
                 new.append(op)
         for key in here:
@@ -96,10 +97,6 @@ class _Numberer:
             return False
         self.images.update((value.id, new[name]) for name, value in old.items())
         return True
-
-    def note(self, op: Op, first: Op) -> None:
-        if not isinstance(op, ops.Let) or not isinstance(op.expr, e.Const | e.JsonConst):
-            self.notes.append(note("cse", "merged", op, first.span))
 
 
 def _named_results(op: Op) -> dict[str, Value]:

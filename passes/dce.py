@@ -12,7 +12,15 @@ After:   %9: str = run {
            yield %a.3
          }
 Keeps:   effects (externs that are not pure, requires, expressions that may fail); a gen whose value
-         or whose context is used; the contexts that a fork's branches end with, and all its fields.
+         is used or from whose context something is generated; all fields of a fork.
+
+A gen is alive as a value or as context. What ends a conversation and is read by nobody is neither:
+
+Before:  %4: ctx, %b.5: str = gen b from %2 as str path [0, 1]
+         %6: ctx = append %4, %end.7
+         leave %6, %a.3
+After:   %6: ctx = append %2, %end.7
+         leave %6, %a.3
 
 `demand.py` says what is needed. What an `if`, a `try`, a scope or a loop hands out and nobody takes
 is cut from its results.
@@ -24,22 +32,24 @@ from dataclasses import dataclass, replace
 
 from sglc.ir import graph, ops
 from sglc.ir.module import Function, Module
+from sglc.ir.note import PassNote
 from sglc.ir.ops import Op, Region, Terminator, Value
 from sglc.passes.demand import Demand, demand
+from sglc.passes.noting import is_constant, note, with_notes
+from sglc.passes.repeatable import pure_externs
 
 
 def dce(module: Module) -> Module:
-    pure = _pure_externs(module)
+    pure = pure_externs(module)
+    notes: list[PassNote] = []
 
     def cleaned(function: Function) -> Function:
-        sweeper = _Sweeper(demand(function.body, pure))
-        return replace(function, body=sweeper.region(function.body, _Masks()))
+        sweeper = _Sweeper(demand(function, pure), notes)
+        function = replace(function, body=sweeper.region(function.body, _Masks()))
+        # what decided between two arms that are the same now is needed no more
+        return cleaned(function) if sweeper.has_dissolved else function
 
-    return graph.map_functions(module, cleaned)
-
-
-def _pure_externs(module: Module) -> frozenset[str]:
-    return frozenset(extern.name for extern in module.externs if extern.is_pure)
+    return with_notes(graph.map_functions(module, cleaned), notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +62,40 @@ class _Masks:
 
 
 class _Sweeper:
-    def __init__(self, needed: Demand) -> None:
+    """`images` are the contexts before ops that are gone, for those that they made."""
+
+    def __init__(self, needed: Demand, notes: list[PassNote]) -> None:
         self.needed = needed
+        self.notes = notes
+        self.images: dict[int, Value] = {}
+        self.has_dissolved = False
+
+    def image(self, value: Value) -> Value:
+        return self.images.get(value.id, value)
 
     def region(self, region: Region, masks: _Masks) -> Region:
-        kept = (self.op(op, masks) for op in region.ops if self.needed.needs(op))
-        return replace(region, ops=tuple(kept), end=_cut_end(region.end, masks))
+        kept: list[Op] = []
+        for op in region.ops:
+            if not self.needed.needs(op):
+                self.remove(op)
+                continue
+            op = graph.rebuild(self.op(op, masks), operand=self.image)
+            if isinstance(op, ops.If) and _is_idle(op):
+                self.dissolve(op)
+            else:
+                kept.append(op)
+        end = graph.rebuild_end(_cut_end(region.end, masks), self.image)
+        return replace(region, ops=tuple(kept), end=end)
+
+    def dissolve(self, op: ops.If) -> None:
+        self.images.update((r.id, v) for r, v in zip(op.results, op.then.end.values, strict=True))
+        self.has_dissolved = True
+
+    def remove(self, op: Op) -> None:
+        if isinstance(op, ops.Append | ops.Gen | ops.Select | ops.Join):
+            self.images[op.result.id] = self.image(op.context)
+        gone = [op, *(inner for region in graph.regions(op) for inner in graph.walk(region))]
+        self.notes += (note("dce", "removed", each) for each in gone if not is_constant(each))
 
     def op(self, op: Op, masks: _Masks) -> Op:
         mask = self.needed.mask(graph.results(op))
@@ -89,6 +127,12 @@ class _Sweeper:
         if isinstance(op, ops.While):
             return replace(op, test=_cut_args(self.region(op.test, _Masks()), first, mask))
         return op
+
+
+def _is_idle(op: ops.If) -> bool:
+    """Whether both arms do nothing and yield the same."""
+    end = op.then.end
+    return isinstance(end, ops.Yield) and op.then == op.otherwise == Region((), (), end)
 
 
 def _cut(values: tuple[Value, ...], mask: list[bool] | None) -> tuple[Value, ...]:

@@ -38,7 +38,7 @@ from sglc.ir.host.total import is_total
 from sglc.ir.module import Function, Module
 from sglc.ir.note import PassNote
 from sglc.ir.ops import Op, Region, Value
-from sglc.passes.noting import note, with_notes
+from sglc.passes.noting import is_constant, note, with_notes
 from sglc.passes.repeatable import Repeatable, pure_externs
 from sglc.passes.stages import Stage, stages
 
@@ -108,7 +108,8 @@ class _Hoister:
             return op
         first_round = Substitution({}, {arg.id: 0 for arg in op.body.args})
         new.extend(first_round.op(each) for each in moved)
-        self.notes += (note("hoist", "hoisted", each, op.span) for each in moved)
+        told = (each for each in moved if not is_constant(each))
+        self.notes += (note("hoist", "hoisted", each, op.span) for each in told)
         gone = set(map(id, moved))
         kept = tuple(each for each in op.body.ops if id(each) not in gone)
         return replace(op, body=replace(op.body, ops=kept))
@@ -119,8 +120,7 @@ def _worth_moving(free: list[Op]) -> list[Op]:
     needed: set[int] = set()
     moved = []
     for op in reversed(free):
-        is_literal = isinstance(op, ops.Let) and isinstance(op.expr, e.Const | e.JsonConst)
-        is_cheap = is_literal or isinstance(op, (*_CONTEXTS, ops.Open))
+        is_cheap = is_constant(op) or isinstance(op, (*_CONTEXTS, ops.Open))
         if is_cheap and not any(value.id in needed for value in graph.results(op)):
             continue
         moved.append(op)

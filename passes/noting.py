@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sglc.ir import ops
+from sglc.ir.host.literal import is_literal
 from sglc.ir.module import Module
 from sglc.ir.note import PassNote, summed
 from sglc.ir.ops import Op
@@ -19,6 +20,11 @@ def word(op: Op) -> str:
     if isinstance(op, ops.Let):
         return "value"
     return "context" if isinstance(op, _CONTEXTS) else type(op).__name__.lower()
+
+
+def is_constant(op: Op) -> bool:
+    """Whether the op is a constant, of which nobody wants to hear."""
+    return isinstance(op, ops.Let) and is_literal(op.expr)
 
 
 def note(by: str, kind: str, op: Op, target: Span | None = None) -> PassNote:
