@@ -68,7 +68,8 @@ class RowFailure(Exception):
     """Raised where a row cannot go on; the machine turns it into that row's `RowFailed`.
 
     Codes of the runtime, beside those of `HostError` and of the engine: "require", "extern",
-    "too_long", "bad_option", "bad_choices", "no_start_token", "role".
+    "too_long", "bad_option", "bad_constraint", "bad_choices", "budget_too_small", "type_error",
+    "no_start_token", "role".
     """
 
     def __init__(self, code: str, message: str, span: Span | None = None) -> None:

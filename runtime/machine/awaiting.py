@@ -23,7 +23,8 @@ def reads_of(instruction: p.Instruction) -> tuple[p.Reg, ...]:
             return (src,)
         case p.Gen():
             options = tuple(reg for _, reg in instruction.options)
-            return (instruction.src, *options, *_path_reads(instruction.path))
+            base = () if instruction.piece is None else (instruction.piece.base,)
+            return (instruction.src, *base, *options, *_path_reads(instruction.path))
         case p.Select():
             own = (instruction.src, instruction.choices, *_path_reads(instruction.path))
             return own if instruction.temperature is None else (*own, instruction.temperature)

@@ -99,7 +99,7 @@ def nothing_settled(root: Prefix) -> Settled:
 # ---------------------------------------------------------------- the context
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Context:
     """`role` is the open role; `last_role` the last one closed ("" at the start). `has_begun` is
     false until the template's or the start's own pieces are written."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
-from sglc.codegen.plan import Gen
+from sglc.codegen.plan import Gen, PlanConstraint
 from sglc.ir.host.expr import Value
 from sglc.ir.types import STR
-from sglc.runtime.engine.request import GenRequest, GenResult, RequestError, Result, TokenLogprob
+from sglc.runtime.engine.request import (
+    GenRequest,
+    GenResult,
+    RequestError,
+    Result,
+    Sampling,
+    TokenLogprob,
+)
 from sglc.runtime.machine.context import Context
 from sglc.runtime.machine.options import GenOptions, gen_options
 from sglc.runtime.machine.reasoning import split_reasoning
@@ -15,8 +23,11 @@ from sglc.runtime.machine.seeds import explicit_seed, own_seed
 from sglc.runtime.machine.setting import Setting, path_of
 from sglc.runtime.machine.stretch import Encoded
 from sglc.runtime.machine.task import BLOCKED, Task
+from sglc.runtime.machine.value_text import value_of
 from sglc.runtime.model.spec import Tokenizer
 from sglc.runtime.row import RowFailure, Usage
+
+CONSTRAINTS = ("regex", "json_schema", "ebnf", "choices")  # options that hold one
 
 
 class Generate:
@@ -24,9 +35,14 @@ class Generate:
     its samples are there."""
 
     def __init__(self, gen: Gen, next_pc: int, setting: Setting) -> None:
-        if gen.type != STR:
-            raise ValueError(f"gen `{gen.name}` is of type {gen.type}, which is not supported yet")
+        is_constrained = gen.constraint is not None or any(
+            name in CONSTRAINTS for name, _ in gen.options
+        )
+        if gen.type != STR and not is_constrained:
+            raise ValueError(f"gen `{gen.name}` is of type {gen.type}, but nothing constrains it")
         self._gen = gen
+        self._options = [(name, reg) for name, reg in gen.options if name not in CONSTRAINTS]
+        self._deciding = [(name, reg) for name, reg in gen.options if name in CONSTRAINTS]
         self._next_pc = next_pc
         self._setting = setting
         self._last: tuple[list[Value], GenOptions] | None = None
@@ -34,16 +50,24 @@ class Generate:
     def __call__(self, task: Task) -> int:
         context: Context = task.regs[self._gen.src].begun(self._setting.markup)
         execution = _Execution(self._gen, self._next_pc, self._setting, task, context)
-        execution.begin(self._options(task))
+        execution.begin(self._checked_options(task), self._constraint(task))
         return BLOCKED
 
-    def _options(self, task: Task) -> GenOptions:
+    def _constraint(self, task: Task) -> PlanConstraint | None:
+        """The plan's, or the one that this row's values decide."""
+        constraints = self._setting.constraints
+        if self._gen.constraint is not None:
+            return constraints.from_plan[self._gen.constraint]
+        for name, reg in self._deciding:
+            if task.regs[reg] is not None:
+                return constraints.of_option(name, task.regs[reg])
+        return None
+
+    def _checked_options(self, task: Task) -> GenOptions:
         """Checked options; those of the last execution when the values are the same."""
-        values = [task.regs[reg] for _, reg in self._gen.options]
+        values = [task.regs[reg] for _, reg in self._options]
         if self._last is None or self._last[0] != values:
-            named = {
-                name: value for (name, _), value in zip(self._gen.options, values, strict=True)
-            }
+            named = {name: value for (name, _), value in zip(self._options, values, strict=True)}
             options = gen_options(
                 named,
                 self._setting.tokenizer,
@@ -66,14 +90,22 @@ class _Execution:
         self._context = context
         self._order = task.begin_event()
 
-    def begin(self, options: GenOptions) -> None:
+    def begin(self, options: GenOptions, constraint: PlanConstraint | None) -> None:
         self._options = options
+        self._constraint = constraint
         self._path = path_of(self._gen.path, self._task.regs)
-        self._setting.dispatch.encode(self._task, [self._context.pieces()], self._encoded)
+        stretches = [self._context.pieces()]
+        if self._gen.piece is not None:
+            self._base: Context = self._task.regs[self._gen.piece.base]
+            if self._setting.settler.known_len(self._base) is None:
+                stretches.append(self._base.begun(self._setting.markup).pieces())
+        self._setting.dispatch.encode(self._task, stretches, self._encoded)
 
     def _encoded(self, encoded: list[Encoded]) -> None:
-        setting, sampling = self._setting, self._options.sampling
-        settled = setting.settler.started(setting.settler.settle(self._context.settled, encoded[0]))
+        setting = self._setting
+        settled = setting.settler.settle(self._context.settled, encoded[0])
+        sampling = self._sampling(settled.prefix.num_tokens, encoded[1:])
+        settled = setting.settler.started(settled)
         setting.settler.check_len(settled.prefix, sampling.max_tokens, "max_tokens")
         self._settled = settled
         self._results: list[GenResult | None] = [None] * (self._options.num_samples or 1)
@@ -81,9 +113,15 @@ class _Execution:
         for sample in range(len(self._results)):
             seed = self._seed(sample)
             is_fixed = sampling.is_greedy or self._options.seed is not None
-            key = ("gen", settled.key, sampling, None if sampling.is_greedy else seed)
+            source = self._constraint.source if self._constraint else None
+            key = ("gen", settled.key, sampling, source, None if sampling.is_greedy else seed)
             request = GenRequest(
-                settled.prefix, sampling, seed, (*self._order, sample), self._gen.name
+                settled.prefix,
+                sampling,
+                seed,
+                (*self._order, sample),
+                self._gen.name,
+                self._constraint.compiled if self._constraint else None,
             )
             setting.dispatch.ask(
                 self._task,
@@ -92,6 +130,27 @@ class _Execution:
                 key if is_fixed else None,
                 is_shared=self._gen.is_shared,
             )
+
+    def _sampling(self, num_tokens: int, base: list[Encoded]) -> Sampling:
+        """The sampling of a gen that `num_tokens` stand before; `base` is the stretch of a piece's
+        base, unless its length is known. Raises `RowFailure` "budget_too_small" where there is too little
+        for any value."""
+        sampling, settler = self._options.sampling, self._setting.settler
+        if self._constraint is None:
+            return sampling
+        max_tokens = sampling.max_tokens
+        what = f"max_tokens is {max_tokens}"
+        if self._gen.piece is not None:
+            known = settler.known_len(self._base)
+            before = settler.measure(self._base, base[0]) if known is None else known
+            spent, reserve = num_tokens - before, self._gen.piece.reserve
+            max_tokens -= spent + reserve
+            what += f", of which {spent} are spent and {reserve} kept for what follows"
+        fewest = self._constraint.compiled.fewest_tokens
+        if max_tokens < fewest:
+            message = f"{what}, but the shortest value takes {fewest} tokens"
+            raise RowFailure("budget_too_small", message)
+        return replace(sampling, max_tokens=max_tokens)
 
     def _seed(self, sample: int) -> int:
         if self._options.seed is not None:
@@ -122,10 +181,11 @@ class _Execution:
         columns: dict[str, list[Value]] = {
             name: [sample[name] for sample in samples] for name in samples[0]
         }
-        texts = columns["value"]
-        assert isinstance(texts[0], str)
-        regs[gen.dst] = self._context.answered(settled, texts[0], first.rest)
-        regs[gen.value] = texts if is_list else texts[0]
+        values = columns["value"]
+        said = first.text if self._constraint else values[0]  # without the reasoning
+        assert isinstance(said, str)
+        regs[gen.dst] = self._context.answered(settled, said, first.rest)
+        regs[gen.value] = values if is_list else values[0]
         for name, reg in gen.metas:
             regs[reg] = columns[name] if is_list else columns[name][0]
         self._setting.trace(self._task, self._order, gen.name, regs[gen.value], regs[gen.dst])
@@ -135,7 +195,10 @@ class _Execution:
         """The value and all metas of one result that the instruction reads."""
         tokenizer = self._setting.tokenizer
         sample: dict[str, Value] = {"value": result.text}
-        if self._gen.splits_reasoning:
+        if self._constraint is not None:
+            value = value_of(result.text, self._gen.type, self._constraint.source)
+            sample = {"value": value, "reasoning": ""}
+        elif self._gen.splits_reasoning:
             before = self._context.pieces()
             split = split_reasoning(result, tokenizer, self._setting.thinking, before)
             sample = {"value": split.answer, "reasoning": split.thinking}

@@ -20,6 +20,7 @@ from sglc.ir.host.error import HostError
 from sglc.ir.host.evaluate import HostEnv
 from sglc.ir.host.expr import Value
 from sglc.ir.values import Mismatch, conform
+from sglc.runtime.constraints import Constraints
 from sglc.runtime.engine.request import Engine
 from sglc.runtime.machine.dispatch import Dispatch
 from sglc.runtime.machine.externs import ExternCalls
@@ -67,6 +68,7 @@ class Machine:
             dispatch=self._dispatch,
             externs=self._externs,
             pure_calls=PureCalls(self._externs, merged),
+            constraints=Constraints(plan.constraints, spec.tokenizer),
             scheduler=self,
             run_seed=seed,
             keeps_trace=keep_trace,

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sglc.codegen.plan import Markup, Path, PathReg
 from sglc.ir.host.env import HostEnv
 from sglc.ir.host.expr import Value
+from sglc.runtime.constraints import Constraints
 from sglc.runtime.machine.context import Context
 from sglc.runtime.machine.dispatch import Dispatch
 from sglc.runtime.machine.externs import ExternCalls
@@ -51,6 +52,7 @@ class Setting:
     dispatch: Dispatch
     externs: ExternCalls
     pure_calls: PureCalls
+    constraints: Constraints
     scheduler: Scheduler
     run_seed: int
     keeps_trace: bool

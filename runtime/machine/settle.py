@@ -8,6 +8,7 @@ Knows nothing about tasks or instructions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 from sglc.runtime.engine.request import Engine, Prefix
 from sglc.runtime.machine.context import Context, Settled, nothing_settled
@@ -27,6 +28,7 @@ class Settler:
         self._root = engine.root
         self._nothing = nothing_settled(engine.root)
         self._heads: dict[Head, Settled] = {}
+        self._lens: WeakKeyDictionary[Context, int] = WeakKeyDictionary()
 
     def empty_context(self) -> Context:
         return Context(self._nothing)
@@ -57,6 +59,17 @@ class Settler:
                 "no_start_token", "nothing stands before it, and the model has no BOS or EOS"
             )
         return self.extend(settled, [start])
+
+    def known_len(self, context: Context) -> int | None:
+        """How many tokens `context` has, settled as it ends, if that was measured before."""
+        return self._lens.get(context)
+
+    def measure(self, context: Context, encoded: Encoded) -> int:
+        """The same; `encoded` is its stretch. It is kept as long as the context is."""
+        head = encoded.head.ids if encoded.head else ()
+        length = context.settled.prefix.num_tokens + len(head) + len(encoded.ids)
+        self._lens[context] = length
+        return length
 
     def check_len(self, prefix: Prefix, num_more: int, what: str) -> None:
         """Raises `RowFailure` "too_long" where `num_more` tokens (of `what`) no longer fit."""
