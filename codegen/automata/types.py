@@ -29,20 +29,10 @@ from sglc.ir import types as t
 def type_rules(type: t.Type, in_record: bool = False) -> Rules:
     """The texts of the type's values. `in_record`: a str as it stands between the quotes of JSON.
     Raises ConstraintError where no value can be generated, and of a pattern that is no regex."""
-    if is_text(type):
+    if t.is_text(type):
         text = _text(type)
         return Rules(escaped(text) if in_record else text)
     return pruned(Rules(_json(type), JSON_RULES))
-
-
-def is_text(type: t.Type) -> bool:
-    """Whether all values are str: they are written raw, as they are, not as JSON."""
-    match type:
-        case t.StrType():
-            return True
-        case t.LiteralType(values):
-            return all(isinstance(value, str) for value in values)
-    return False
 
 
 def _text(type: t.Type) -> Expr:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from sglc.codegen.automata.source import ConstraintSource
-from sglc.codegen.automata.types import is_text
 from sglc.ir.host.error import HostError
 from sglc.ir.host.expr import Value
 from sglc.ir.host.text import parse_json
-from sglc.ir.types import Type
+from sglc.ir.types import Type, is_text
 from sglc.ir.values import Mismatch, conform
 from sglc.runtime.row import RowFailure
 
