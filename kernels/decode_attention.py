@@ -5,10 +5,10 @@ Types:  all one of fp16/bf16/fp32; scores, partial results and their merging in 
 
 `DecodeWork` says who sees what. One launch: a program attends with the rows of one unit, or with
 one row's own part, for one kv head; the query heads of that head and the rows of the unit are the
-rows of its products. Units, and the cuts of own parts but the first, leave partial results
-(normalised y and base-2 log-sum-exp). The program of a row's first cut waits until the row's others
-are written, and merges. It may wait because programs start in the order of their numbers and it
-comes after all that it waits for. Several new tokens of a sequence are rows with the same table.
+rows of its products. Units leave partial results (normalised y and base-2 log-sum-exp), and own
+parts do that meet other results or are cut. The program of a row's first cut waits until the row's
+others are written, and merges. It may wait because programs start in the order of their numbers and
+it comes after all that it waits for. Several new tokens of a sequence are rows with the same table.
 Law: rows are independent, and a slot that is not shown to a row is not read for it. A row that sees
 nothing gets zeros.
 Moves:  each unit's K and V once, own parts, partial results twice: `decode_bytes`.
@@ -28,7 +28,7 @@ from sglc.kernels.contract import require
 from sglc.kernels.decode_work import BLOCK, NARROW, WIDE, DecodeWork
 from sglc.kernels.tree_attention import tree_attention_ref
 
-MERGE = 4  # partial results that are loaded together
+MERGE = 8  # partial results that are loaded together
 
 
 def visible_slots(work: DecodeWork) -> list[Tensor]:
@@ -143,6 +143,36 @@ def _run_unit(
     tl.atomic_add(done_ptr + row * K + head, 1, mask=is_first_head, sem="release")
 
 
+@triton.jit
+def _merge(
+    y_ptr, lse_ptr, first_part, num_parts, first_own, num_all, head,
+    K: tl.constexpr, G: tl.constexpr, GROUP: tl.constexpr, D: tl.constexpr, MERGE: tl.constexpr,
+):  # fmt: skip
+    """The whole [GROUP, D] of a row's partial results, `num_parts` from `first_part` on and then
+    those from `first_own` on. Each thread has all partial results of what it merges."""
+    g = tl.arange(0, GROUP)
+    d = tl.arange(0, D)
+    highest = tl.full([GROUP], float("-inf"), tl.float32)
+    total = tl.zeros([GROUP], tl.float32)
+    sums = tl.zeros([GROUP, D], tl.float32)
+    for start in range(0, num_all, MERGE):
+        i = start + tl.arange(0, MERGE)
+        place = tl.where(i < num_parts, first_part + i, first_own + i - num_parts)
+        at = place.to(tl.int64)[:, None] * (K * G) + head * G + g[None, :]
+        is_there = (i < num_all)[:, None] & (g < G)[None, :]
+        lse = tl.load(lse_ptr + at, mask=is_there, other=-1e30)  # finite: the rows beyond G
+        y = tl.load(
+            y_ptr + at[:, :, None] * D + d[None, None, :], mask=is_there[:, :, None], other=0.0
+        )
+        higher = tl.maximum(highest, tl.max(lse, 0))
+        fade = tl.exp2(highest - higher)
+        weights = tl.exp2(lse - higher[None, :])
+        total = total * fade + tl.sum(weights, 0)
+        sums = sums * fade[:, None] + tl.sum(y * weights[:, :, None], 0)
+        highest = higher
+    return sums / total[:, None]
+
+
 # what differs between batches must not make another kernel
 @triton.jit(do_not_specialize=["table_stride", "max_units", "max_entries", "B", "splits"])
 def _decode_kernel(
@@ -150,7 +180,7 @@ def _decode_kernel(
     units_ptr, num_units_ptr, entries_ptr, parts_ptr,
     slots_ptr, counts_ptr, len_ptr, table_stride,
     y_ptr, lse_ptr, done_ptr, max_units, max_entries, B, splits, scale,
-    K: tl.constexpr, G: tl.constexpr, D: tl.constexpr,
+    K: tl.constexpr, G: tl.constexpr, GROUP: tl.constexpr, D: tl.constexpr,
     BLOCK: tl.constexpr, NARROW: tl.constexpr, WIDE: tl.constexpr, MERGE: tl.constexpr,
     OWN_TILE: tl.constexpr, UNIT_TILE: tl.constexpr,
     OWN_STAGES: tl.constexpr, UNIT_STAGES: tl.constexpr, PRECISION: tl.constexpr,
@@ -182,16 +212,19 @@ def _decode_kernel(
         cut = splits - 1 - (job - max_units) // B
         row = (job - max_units) % B
         length = tl.load(len_ptr + row)
+        first_part = tl.load(parts_ptr + 2 * row)
+        num_parts = tl.load(parts_ptr + 2 * row + 1)
         num_blocks = tl.cdiv(length, BLOCK)
         blocks_per_cut = tl.cdiv(num_blocks, splits)
-        begin = cut * blocks_per_cut * BLOCK
-        if (begin < length) | (cut == 0):
+        num_cuts = tl.cdiv(num_blocks, tl.maximum(blocks_per_cut, 1))
+        if (cut < num_cuts) | (cut == 0):
             m = tl.arange(0, NARROW)
             d = tl.arange(0, D)
             is_row = m < G
-            q_head = head * G + m
-            q_at = row.to(tl.int64) * (K * G * D) + q_head[:, None] * D + d[None, :]
+            q_head = row.to(tl.int64) * (K * G) + head * G
+            q_at = (q_head + m)[:, None] * D + d[None, :]
             q = tl.load(q_ptr + q_at, mask=is_row[:, None], other=0.0)
+            begin = cut * blocks_per_cut * BLOCK
             sums, total, highest = _attend(
                 q, k_ptr, v_ptr, stride, 0,
                 slots_ptr + row.to(tl.int64) * table_stride,
@@ -199,46 +232,36 @@ def _decode_kernel(
                 begin, tl.minimum(begin + blocks_per_cut * BLOCK, length), scale,
                 True, NARROW, D, OWN_TILE, BLOCK, OWN_STAGES, PRECISION,
             )  # fmt: skip
-            first_own = max_entries + row * (splits - 1)  # partial result of the row's cut 1
-            if cut > 0:
-                at = (first_own + cut - 1).to(tl.int64) * (K * G) + q_head
-                y_at = at[:, None] * D + d[None, :]
-                tl.store(y_ptr + y_at, sums / total[:, None], mask=is_row[:, None])
-                tl.store(lse_ptr + at, highest + tl.log2(total), mask=is_row)
-                tl.debug_barrier()
-                tl.atomic_add(done_ptr + row * K + head, 1, sem="release")
+            # a row that sees nothing gets zeros
+            y = sums / tl.where(total > 0, total, 1.0)[:, None]
+            num_all = num_parts + num_cuts
+            if (num_all == num_cuts) & (num_cuts <= 1):
+                tl.store(out_ptr + q_at, y.to(out_ptr.dtype.element_ty), mask=is_row[:, None])
             else:
-                num_parts = tl.load(parts_ptr + 2 * row + 1)
-                num_cuts = tl.cdiv(num_blocks, tl.maximum(blocks_per_cut, 1))
-                num_own = tl.maximum(num_cuts - 1, 0)
-                num_others = num_parts + num_own
-                if num_others > 0:
-                    done = done_ptr + row * K + head
+                first_own = max_entries + row * splits
+                at = (first_own + cut).to(tl.int64) * (K * G) + head * G + m
+                is_kept = m < tl.where(cut < num_cuts, G, 0)
+                y_at = at[:, None] * D + d[None, :]
+                tl.store(y_ptr + y_at, y, mask=is_kept[:, None])
+                tl.store(lse_ptr + at, highest + tl.log2(total), mask=is_kept)
+                tl.debug_barrier()
+                done = done_ptr + row * K + head
+                if cut > 0:
+                    tl.atomic_add(done, 1, sem="release")
+                else:
+                    num_others = num_parts + tl.maximum(num_cuts - 1, 0)
                     while tl.atomic_add(done, 0, sem="acquire") < num_others:
                         pass
                     tl.store(done, 0)
-                    first_part = tl.load(parts_ptr + 2 * row)
-                    for start in range(0, num_others, MERGE):
-                        i = start + tl.arange(0, MERGE)
-                        place = tl.where(i < num_parts, first_part + i, first_own + i - num_parts)
-                        at = place.to(tl.int64)[:, None] * (K * G) + q_head[None, :]
-                        there = (i < num_others)[:, None] & is_row[None, :]  # [MERGE, NARROW]
-                        lse = tl.load(lse_ptr + at, mask=there, other=float("-inf"))
-                        y = tl.load(
-                            y_ptr + at[:, :, None] * D + d[None, None, :],
-                            mask=there[:, :, None], other=0.0,
-                        )  # fmt: skip
-                        higher = tl.maximum(highest, tl.max(lse, 0))
-                        # rows beyond G have no maximum
-                        higher = tl.where(is_row, higher, 0.0)
-                        fade = tl.exp2(highest - higher)
-                        weights = tl.exp2(lse - higher[None, :])
-                        total = total * fade + tl.sum(weights, 0)
-                        sums = sums * fade[:, None] + tl.sum(y * weights[:, :, None], 0)
-                        highest = higher
-                total = tl.where(total > 0, total, 1.0)  # of a row that sees nothing
-                y = (sums / total[:, None]).to(out_ptr.dtype.element_ty)
-                tl.store(out_ptr + q_at, y, mask=is_row[:, None])
+                    whole = _merge(
+                        y_ptr, lse_ptr, first_part, num_parts, first_own, num_all, head,
+                        K, G, GROUP, D, MERGE,
+                    )  # fmt: skip
+                    g = tl.arange(0, GROUP)
+                    tl.store(
+                        out_ptr + (q_head + g)[:, None] * D + d[None, :],
+                        whole.to(out_ptr.dtype.element_ty), mask=(g < G)[:, None],
+                    )  # fmt: skip
 
 
 def decode_attention(
@@ -273,8 +296,8 @@ def decode_attention(
         work.own_slots, work.own_counts, work.own_len, work.own_slots.stride(0),
         work.partial_y, work.partial_lse, work.num_done,
         max_units, len(work.entries), B, work.num_splits, math.log2(math.e) / math.sqrt(D),
-        K=K, G=H // K, D=D, BLOCK=BLOCK, NARROW=NARROW, WIDE=WIDE, MERGE=MERGE,
-        **_tiles(q.dtype, D),
+        K=K, G=H // K, GROUP=triton.next_power_of_2(H // K), D=D,
+        BLOCK=BLOCK, NARROW=NARROW, WIDE=WIDE, MERGE=MERGE, **_tiles(q.dtype, D),
     )  # fmt: skip
     return out
 

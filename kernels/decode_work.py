@@ -57,7 +57,7 @@ class DecodeWork:
         tokens. A block that still grows counts as full.
     own_len [B]: a row's own part ends there, in slots of the table: block `own_len // BLOCK`, slot
         `own_len % BLOCK` is where the next token goes. 0 for rows of the batch that are not taken.
-    partial_y [P, H, D] fp32, partial_lse [P, H] fp32 (base 2): scratch. P = E + B * (splits - 1).
+    partial_y [P, H, D] fp32, partial_lse [P, H] fp32 (base 2): scratch. P = E + B * num_splits.
     num_done [B, K]: partial results that are written; zero between launches.
     num_splits: programs that share one row's own part, for batches that would not fill the device.
     """
@@ -87,7 +87,7 @@ class DecodeWork:
         """Room for `num_rows` rows, of which none is taken yet."""
         if num_splits is None:
             num_splits = splits_for(geometry, num_rows, max_blocks)
-        num_partials = max_entries + num_rows * (num_splits - 1)
+        num_partials = max_entries + num_rows * num_splits
 
         def ints(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.int32, device=device)
