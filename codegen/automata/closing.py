@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from sglc.codegen.automata.expr import Rules
 from sglc.codegen.automata.pushdown import Call, Chain, Choice, Leaf, Loop, Node, Pushdown
-from sglc.codegen.automata.source import ConstraintError
+from sglc.codegen.automata.source import NoText
 
 _MAX_FRAMES = 200_000  # kept to be shared
 
@@ -39,13 +39,13 @@ class State:
 
 
 class Closing:
-    """Raises ConstraintError if there is no text that ends."""
+    """Raises NoText if there is no text that ends."""
 
     def __init__(self, rules: Rules) -> None:
         self._pushdown = Pushdown(rules)
         self._frames: dict[tuple[Node, int, Frame | None], Frame] = {}
         if self._pushdown.least(self._pushdown.root) is None:
-            raise ConstraintError("no text satisfies this constraint")
+            raise NoText("no text satisfies this constraint")
         self._start = self._state([(self._pushdown.root, 0, None)])
 
     def start(self) -> State:

@@ -4,8 +4,8 @@ r"""XGrammar's dialect of GBNF, read into `Rules`.
     item ::= [0-9]{1,3} | "\"" [^"\\]* "\""
 
 A rule goes on over lines until the next one. Literals and classes have C's escapes, `\xNN`,
-`\uNNNN` and `\UNNNNNNNN`. Look-ahead `(=...)` and macros such as `TagDispatch(...)` are refused, and
-so is a rule whose text begins with the rule itself.
+`\uNNNN` and `\UNNNNNNNN`. Look-ahead `(=...)` and macros such as `TagDispatch(...)` are refused,
+and so is a rule whose text begins with the rule itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sglc.codegen.automata import char_sets
 from sglc.codegen.automata.build import alt, chars, repeat, seq
 from sglc.codegen.automata.expr import Expr, Ref, Rules
 from sglc.codegen.automata.rules import left_recursion
-from sglc.codegen.automata.source import ConstraintError
+from sglc.codegen.automata.source import ConstraintError, NotSupported
 
 _TOKEN = re.compile(
     r"""
@@ -32,7 +32,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_CHAR = re.compile(r"\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}|\\.|.", re.DOTALL)
+_CHAR = re.compile(r"\\x[0-9A-Fa-f]+|\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}|\\.|.", re.DOTALL)
 _ESCAPES = {
     "n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0",
     "e": "\x1b", "\\": "\\", '"': '"', "'": "'", "/": "/", "?": "?",
@@ -62,7 +62,7 @@ def parse_ebnf(text: str) -> Rules:
         raise ConstraintError("a grammar starts from the rule `root`, which this one lacks")
     if found := left_recursion(rules):
         message = f"the text of the rule `{found}` may begin with the rule itself"
-        raise ConstraintError(message, offset=parser.defined[found])
+        raise NotSupported(message, offset=parser.defined[found])
     return Rules(Ref("root"), tuple(rules.items()))
 
 
@@ -79,7 +79,7 @@ def _tokens(text: str) -> Iterator[_Token]:
             if high is not None and high < low:
                 raise ConstraintError("a count whose end is below its start", offset=at)
             if max(low, high or 0) > _MAX_COUNT:
-                raise ConstraintError(f"a count over {_MAX_COUNT:,}", offset=at)
+                raise NotSupported(f"a count over {_MAX_COUNT:,}", offset=at)
             yield _Token(kind, found[0], at, low, high)
         elif kind != "space":
             yield _Token(kind, found[0], at)
@@ -173,7 +173,7 @@ class _Parser:
             case "name":
                 return self._reference(token)
             case "look":
-                raise ConstraintError("looking ahead is not supported", offset=token.offset)
+                raise NotSupported("looking ahead is not supported", offset=token.offset)
         if token.text != "(":
             return None
         self._at += 1
@@ -192,7 +192,7 @@ class _Parser:
             return None  # the next rule
         if after.text == "(" and after.offset == token.offset + len(token.text):
             message = f"macros such as `{token.text}(...)` are not supported"
-            raise ConstraintError(message, offset=token.offset)
+            raise NotSupported(message, offset=token.offset)
         self._at += 1
         self.called.append((token.text, token.offset))
         return Ref(token.text)

@@ -11,7 +11,7 @@ from functools import cache
 
 from sglc.codegen.automata.expr import Expr
 from sglc.codegen.automata.regex import parse_regex
-from sglc.codegen.automata.source import ConstraintError
+from sglc.codegen.automata.source import NotSupported
 
 _YEAR = r"(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
 # years divisible by 4 that are no centuries, and centuries divisible by 400
@@ -43,7 +43,7 @@ def format_text(name: str, pointer: str) -> Expr:
     if name not in FORMATS:
         known = ", ".join(FORMATS)
         message = f"the format `{name}` is not supported; those that are: {known}"
-        raise ConstraintError(message, pointer=pointer)
+        raise NotSupported(message, pointer=pointer)
     return _parsed(name)
 
 

@@ -17,16 +17,16 @@ from sglc.codegen.automata.minimize import minimize
 from sglc.codegen.automata.nfa import determinize
 from sglc.codegen.automata.pushdown import Pushdown
 from sglc.codegen.automata.rules import pruned, rewritten
-from sglc.codegen.automata.source import ConstraintError
+from sglc.codegen.automata.source import NoText, NotSupported
 from sglc.codegen.automata.thompson import NfaBuilder
 
 
 def gbnf(rules: Rules) -> str:
-    """A grammar of the same texts, whose rule `root` is the root. Raises ConstraintError where
-    there is no text, and where an intersection is too large."""
+    """A grammar of the same texts, whose rule `root` is the root. Raises NoText where there
+    is none, NotSupported where an intersection is too large."""
     rules = _with_text(_without_both(rules))
     if rules.root == NOTHING:
-        raise ConstraintError("no text satisfies this constraint")
+        raise NoText("no text satisfies this constraint")
     names = {name: f"r{i}" for i, (name, _) in enumerate(rules.rules)}
     lines = [f"root ::= {_text(rules.root, names)}"]
     lines += [f"{names[name]} ::= {_text(expr, names)}" for name, expr in rules.rules]
@@ -58,7 +58,7 @@ def _automaton(both: Both, name: str) -> Iterator[tuple[str, Expr]]:
             determinize(NfaBuilder(alphabet, Rules(both)).build(both), alphabet.num_classes)
         )
     except TooLarge as error:
-        raise ConstraintError(f"this constraint is too large: {error}") from error
+        raise NotSupported(f"this constraint is too large: {error}") from error
     if found is None:
         yield f"{name} 0", NOTHING
         return

@@ -30,6 +30,7 @@ from sglc.codegen.automata.rules import pruned
 from sglc.codegen.automata.schema_alternatives import Document
 from sglc.codegen.automata.schema_node import ALL_TYPES, Flat, Place, Sub
 from sglc.codegen.automata.schema_scalars import admits, number, string
+from sglc.codegen.automata.source import NoText
 from sglc.ir.host.expr import Value
 
 
@@ -37,15 +38,19 @@ def schema_rules(schema: Value) -> Rules:
     """The texts of the values that a schema allows. Raises ConstraintError with a JSON pointer."""
     writer = _Writer(Document(schema))
     root = writer.expr((Place(schema, ""),))
+    if root == NOTHING:
+        raise NoText("no value is valid here", pointer=writer.empty)
     return pruned(Rules(root, (*JSON_RULES, *writer.rules.items())))
 
 
 @dataclass(slots=True)
 class _Writer:
-    """`rules` are named by the pointers of what they stand for: all that a reference leads to."""
+    """`rules` are named by the pointers of what they stand for: all that a reference leads to.
+    `empty` is the first place found that allows no value."""
 
     document: Document
     rules: dict[str, Expr] = field(default_factory=dict)
+    empty: str | None = None
 
     def expr(self, sub: Sub) -> Expr:
         """The texts of the values for which all places hold."""
@@ -59,7 +64,10 @@ class _Writer:
         return Ref(name)
 
     def _alternatives(self, sub: Sub) -> Expr:
-        return alt(*(self._flat(flat) for flat in self.document.alternatives(sub)))
+        found = alt(*(self._flat(flat) for flat in self.document.alternatives(sub)))
+        if found == NOTHING and self.empty is None:
+            self.empty = sub[0].pointer
+        return found
 
     def _flat(self, flat: Flat) -> Expr:
         if flat.values is not None:

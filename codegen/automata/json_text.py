@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 from sglc.codegen.automata import char_sets
 from sglc.codegen.automata.build import (
-    ANY_CHAR,
     EMPTY,
     NOTHING,
     alt,
@@ -24,6 +23,7 @@ from sglc.codegen.automata.build import (
     seq,
 )
 from sglc.codegen.automata.expr import Alt, Both, Chars, Expr, Ref, Repeat, Seq, Text
+from sglc.codegen.automata.lengths import sized
 from sglc.codegen.automata.numbers import any_float
 from sglc.ir.host.expr import Value
 from sglc.ir.host.text import json_text
@@ -72,11 +72,6 @@ def _escaped_chars(ranges: Sequence[tuple[int, int]]) -> Expr:
 
 def quoted(body: Expr) -> Expr:
     return seq('"', body, '"')
-
-
-def sized(low: int | None, high: int | None) -> Expr:
-    """Any text of `low` to `high` characters."""
-    return repeat(ANY_CHAR, low or 0, high)
 
 
 ANY_STRING = quoted(escaped(sized(0, None)))

@@ -16,7 +16,7 @@ from sglc.codegen.automata.constraint import ByteDfa
 from sglc.codegen.automata.dfa import byte_dfa
 from sglc.codegen.automata.expr import Alt, Both, Chars, Expr, Ref, Repeat, Rules, Seq, Text
 from sglc.codegen.automata.limits import TooLarge
-from sglc.codegen.automata.source import ConstraintError
+from sglc.codegen.automata.source import NoText, NotSupported
 
 _LEAF_SIZE = 300  # characters of a regular part, repeats written out, that make one leaf
 
@@ -68,7 +68,7 @@ Node = Leaf | Chain | Choice | Loop | Call
 
 
 class Pushdown:
-    """The nodes of some rules. Raises ConstraintError where a regular part is too large."""
+    """The nodes of some rules. Raises NotSupported where a regular part is too large."""
 
     def __init__(self, rules: Rules) -> None:
         self._exprs = dict(rules.rules)
@@ -165,8 +165,8 @@ def _leaf(expr: Expr) -> Leaf | Choice:
     try:
         dfa = byte_dfa(expr)
     except TooLarge as error:
-        raise ConstraintError(f"this constraint is too large: {error}") from error
-    except ConstraintError:
+        raise NotSupported(f"this constraint is too large: {error}") from error
+    except NoText:
         return Choice(())
     return Leaf(bytes(dfa.classes.tolist()), dfa.next.tolist(), _distances(dfa))
 

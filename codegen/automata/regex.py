@@ -18,7 +18,7 @@ from sglc.codegen.automata import char_sets
 from sglc.codegen.automata.char_sets import Ranges
 from sglc.codegen.automata.expr import Alt, Chars, Expr, Repeat, Seq, Text
 from sglc.codegen.automata.regex_place import Construct, place_of
-from sglc.codegen.automata.source import ConstraintError
+from sglc.codegen.automata.source import ConstraintError, NotSupported
 
 _EMPTY = Text("")
 _NEWLINE = char_sets.one(ord("\n"))
@@ -119,8 +119,8 @@ class _Translation:
             raise self._refusal(Construct.START)
         raise self._refusal(Construct.END if anchor in _ENDS else Construct.BOUNDARY)
 
-    def _refusal(self, construct: Construct) -> ConstraintError:
-        return ConstraintError(
+    def _refusal(self, construct: Construct) -> NotSupported:
+        return NotSupported(
             f"a regex that constrains cannot have {construct.value}",
             offset=place_of(construct, self._pattern),
         )

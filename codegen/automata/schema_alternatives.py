@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from sglc.codegen.automata.schema_keywords import ANNOTATIONS, HOMES, list_at, own_keywords
 from sglc.codegen.automata.schema_node import Flat, Place, Sub, both, same, type_of
-from sglc.codegen.automata.source import ConstraintError
+from sglc.codegen.automata.source import ConstraintError, NotSupported
 from sglc.ir.host.expr import Value
 
 _MAX_ALTERNATIVES = 1000
@@ -77,7 +77,7 @@ class Document:
         reference, at = place.schema["$ref"], place.at("$ref")
         if not isinstance(reference, str) or not (reference + "/").startswith("#/"):
             message = "a `$ref` is `#` or begins with `#/`: only places in this schema are known"
-            raise ConstraintError(message, pointer=at)
+            raise NotSupported(message, pointer=at)
         found, pointer = self.root, ""
         for step in unquote(reference[2:]).split("/") if reference != "#" else ():
             key = step.replace("~1", "/").replace("~0", "~")
@@ -93,7 +93,7 @@ class Document:
     def _check_disjoint(self, place: Place, options: list[list[Flat]]) -> None:
         for (i, first), (j, second) in combinations(enumerate(options), 2):
             if not all(self._excludes(a, b, 3) for a in first for b in second):
-                raise ConstraintError(
+                raise NotSupported(
                     f"the options {i} and {j} of this `oneOf` may both hold: they differ neither in"
                     " type, nor in a bound, nor in a required property",
                     pointer=place.at("oneOf"),
@@ -140,5 +140,5 @@ def _are_apart(a: Flat, b: Flat) -> bool:
 def _product(first: list[Flat], second: list[Flat], place: Place) -> list[Flat]:
     if len(first) * len(second) > _MAX_ALTERNATIVES:
         message = f"this schema has over {_MAX_ALTERNATIVES} alternatives when written out"
-        raise ConstraintError(message, pointer=place.pointer)
+        raise NotSupported(message, pointer=place.pointer)
     return [both(a, b) for a in first for b in second]

@@ -7,7 +7,7 @@ References and combinators are `schema_alternatives.py`'s.
 from __future__ import annotations
 
 from sglc.codegen.automata.schema_node import ALL_TYPES, TYPES, Flat, Number, Place, Sub
-from sglc.codegen.automata.source import ConstraintError
+from sglc.codegen.automata.source import ConstraintError, NotSupported
 from sglc.ir.host.expr import Value
 
 ANNOTATIONS = frozenset(
@@ -56,20 +56,20 @@ def own_keywords(place: Place) -> Flat:
     assert isinstance(schema, dict)
     for name in schema:
         if name not in SUPPORTED:
-            raise ConstraintError(f"`{name}` is not supported", pointer=place.at(name))
+            raise NotSupported(f"`{name}` is not supported", pointer=place.at(name))
     if place.pointer and "$id" in schema:
-        raise ConstraintError("`$id` is supported at the root only", pointer=place.at("$id"))
+        raise NotSupported("`$id` is supported at the root only", pointer=place.at("$id"))
     multiple = _number(place, "multipleOf")
     types = _types(place)
     if multiple is not None:
         if multiple != 1:
-            raise ConstraintError(
+            raise NotSupported(
                 f"`multipleOf` is supported for 1 only, not {multiple}",
                 pointer=place.at("multipleOf"),
             )
         types -= {"fraction"}
     if schema.get("uniqueItems", False) is not False:
-        raise ConstraintError("`uniqueItems` is not supported", pointer=place.at("uniqueItems"))
+        raise NotSupported("`uniqueItems` is not supported", pointer=place.at("uniqueItems"))
     prefix, items = _items(place)
     return Flat(
         pointer=place.pointer,
@@ -142,7 +142,7 @@ def _values(place: Place) -> tuple[Value, ...] | None:
         return listed
     const = place.schema["const"]
     if listed is not None:
-        raise ConstraintError("`const` beside `enum`", pointer=place.at("const"))
+        raise NotSupported("`const` beside `enum`", pointer=place.at("const"))
     return (const,)
 
 

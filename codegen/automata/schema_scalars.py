@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from sglc.codegen.automata.build import alt
 from sglc.codegen.automata.expr import Both, Expr
 from sglc.codegen.automata.formats import format_text
-from sglc.codegen.automata.json_text import escaped, quoted, sized
+from sglc.codegen.automata.json_text import escaped, quoted
+from sglc.codegen.automata.lengths import of_length, sized
 from sglc.codegen.automata.numbers import float_between, int_between
 from sglc.codegen.automata.regex import parse_regex
 from sglc.codegen.automata.schema_node import Flat, type_of
-from sglc.codegen.automata.source import ConstraintError
+from sglc.codegen.automata.source import ConstraintError, NotSupported
 from sglc.ir.host.expr import Value
 
 _FLAGS = re.compile(r"\(\?[aimsux]+\)")
@@ -25,9 +26,10 @@ def string(flat: Flat) -> Expr:
     """Quoted strings: the length, every pattern and the format hold."""
     parts: list[Expr] = [search(text, pointer) for text, pointer in flat.patterns]
     parts += [format_text(name, pointer) for name, pointer in flat.formats]
-    if flat.min_length or flat.max_length is not None or not parts:
-        parts.append(sized(flat.min_length, flat.max_length))
-    return quoted(escaped(parts[0] if len(parts) == 1 else Both(tuple(parts))))
+    if not parts:
+        return quoted(escaped(sized(flat.min_length, flat.max_length)))
+    text = parts[0] if len(parts) == 1 else Both(tuple(parts))
+    return quoted(escaped(of_length(text, flat.min_length, flat.max_length)))
 
 
 def number(flat: Flat, *, is_whole: bool) -> Expr:
@@ -62,7 +64,7 @@ def admits(flat: Flat, value: Value) -> bool:
             )
     if name in flat.hints:
         message = f"a constant {name} beside other keywords for one is not supported"
-        raise ConstraintError(message, pointer=flat.pointer)
+        raise NotSupported(message, pointer=flat.pointer)
     return True
 
 
@@ -78,7 +80,7 @@ def search(pattern: str, pointer: str) -> Expr:
         try:
             options.append(parse_regex(f"{flags}{start}(?:{held}){end}"))
         except ConstraintError as error:
-            raise ConstraintError(error.message, pointer=pointer) from error
+            raise type(error)(error.message, pointer=pointer) from error
     return alt(*options)
 
 

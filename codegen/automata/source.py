@@ -37,3 +37,11 @@ class ConstraintError(Exception):
     ) -> None:
         super().__init__(message)
         self.message, self.offset, self.pointer = message, offset, pointer
+
+
+class NotSupported(ConstraintError):
+    """The source is one, but of a kind that cannot be kept to."""
+
+
+class NoText(ConstraintError):
+    """The source is one that no text satisfies."""

@@ -7,7 +7,7 @@ a record has all its fields in their order. Each text is that of a value that co
 from __future__ import annotations
 
 from sglc.codegen.automata.build import alt
-from sglc.codegen.automata.expr import Both, Expr, Rules, Text
+from sglc.codegen.automata.expr import Expr, Rules, Text
 from sglc.codegen.automata.json_text import (
     ANY_JSON,
     JSON_RULES,
@@ -17,8 +17,8 @@ from sglc.codegen.automata.json_text import (
     member,
     quoted,
     record,
-    sized,
 )
+from sglc.codegen.automata.lengths import of_length, sized
 from sglc.codegen.automata.numbers import float_between, int_between
 from sglc.codegen.automata.regex import parse_regex
 from sglc.codegen.automata.rules import pruned
@@ -43,9 +43,7 @@ def _text(type: t.Type) -> Expr:
         case t.StrType(low, high, None):
             return sized(low, high)
         case t.StrType(low, high, str(pattern)):
-            matching = parse_regex(pattern)
-            is_sized = low is not None or high is not None
-            return Both((matching, sized(low, high))) if is_sized else matching
+            return of_length(parse_regex(pattern), low, high)
     raise AssertionError(f"not a type of text: {type}")
 
 
