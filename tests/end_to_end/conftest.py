@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 import sglc
 import sglc.testing
 from sglc.compiler.diagnostics import Severity
+from sglc.compiler.driver import compile_file
 from sglc.ir.host.expr import Value
 from sglc.runtime.engine.request import GenRequest, Request, Sampling
 from sglc.runtime.row import Trace
@@ -115,7 +116,8 @@ class _Model(sglc.testing.Model):
 @pytest.fixture
 def tell() -> Callable[..., Told]:
     """Compile a program for a told model and run it: `tell(source, rows, answers, ...)`. A gen
-    without an answer says X, a select takes its first choice."""
+    without an answer says X, a select takes its first choice. Gens that nobody reads stay, so that
+    a test sees what is asked."""
 
     def run(
         source: str | Path,
@@ -128,9 +130,11 @@ def tell() -> Callable[..., Told]:
         **options: Any,
     ) -> Told:
         model = _Model(answers, context_len)
-        text = source if isinstance(source, Path) else program_text(source)
-        compiled = sglc.compile(text, model=model, program=program, define=define)
-        for result in compiled.run(rows, **options):
+        path, text = (source, None) if isinstance(source, Path) else (None, program_text(source))
+        compiled = compile_file(
+            path, text, spec=model.spec, program=program, defines=define, skip=["dce"]
+        )
+        for result in sglc.Program(compiled.plan, model=model).run(rows, **options):
             error = result.error
             failed = f"{error.code}: {error.message}" if error else None
             model.told.outputs.append(failed or result.output)
