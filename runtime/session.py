@@ -66,10 +66,16 @@ def open_session(name: str | None, progress: Progress | None = None) -> Session:
 
     def make_engine(options: EngineOptions) -> Engine:
         # torch takes seconds to import: not before there is something to run
+        from sglc.runtime.engine.device.engine import DeviceEngine
         from sglc.runtime.engine.engine import TreeEngine
 
+        model = load(options.device, options.dtype, options.load_format)
+        if model.device.type == "cuda" and not options.deterministic:
+            return DeviceEngine(
+                model, spec.tokenizer, kv_memory=options.kv_memory, thinking=spec.thinking
+            )
         return TreeEngine(
-            load(options.device, options.dtype, options.load_format),
+            model,
             spec.tokenizer,
             kv_memory=options.kv_memory,
             deterministic=options.deterministic,

@@ -33,18 +33,29 @@ class Choices:
                 entries.append(entry)
             self.entries.append(entries)
         self._unread = {e for e, children in enumerate(self.children) if children}
+        self._unasked = set(self._unread)
 
     @property
     def is_complete(self) -> bool:
         return not self._unread
 
+    @property
+    def is_asked(self) -> bool:
+        """All that is to be read was read, or is on its way."""
+        return not self._unasked
+
     def needs(self, entry: int) -> bool:
-        """The logits after `entry` are still to be read."""
-        return entry in self._unread
+        """The logits after `entry` are neither read nor on their way."""
+        return entry in self._unasked
+
+    def ask(self, entry: int) -> None:
+        """The logits after `entry` will be read."""
+        self._unasked.discard(entry)
 
     def read(self, entry: int, logprobs: Sequence[float]) -> None:
         """Log-probabilities of the children of `entry`, in their order."""
         self._unread.discard(entry)
+        self._unasked.discard(entry)
         for child, logprob in zip(self.children[entry], logprobs, strict=True):
             self.logprobs[child] = logprob
 

@@ -19,10 +19,13 @@ from sglc.runtime.engine.waiting import WaitingQueue, first_waiting
 
 
 class Residency:
-    def __init__(self, tree: Tree, queue: WaitingQueue) -> None:
+    """With `whole_tails` a gen gets all the slots of its growth when it is admitted."""
+
+    def __init__(self, tree: Tree, queue: WaitingQueue, *, whole_tails: bool = False) -> None:
         self._tree = tree
         self._queue = queue
         self._slots: SlotAllocator = tree.slots
+        self._whole_tails = whole_tails
         self._num_promised = 0  # slots of locked nodes and what running gens may still fill
 
     def admit(self, job: Job) -> bool:
@@ -103,6 +106,8 @@ class Residency:
             job.tail.pins += 1
             known = len(job.tokens)
             tail_count = min(job.growth, known + -(count + known) % BLOCK)
+            if self._whole_tails:
+                tail_count = job.growth
         if not count + tail_count:
             return
         self._make_room(count + tail_count)

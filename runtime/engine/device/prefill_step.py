@@ -1,0 +1,109 @@
+"""The prefill step: many segments packed into one batch, and the logits that are read of it.
+
+Nothing of the layout is a tensor of its own on the host: one transfer carries all of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sglc.kernels.prefill_attention import prefill_attention
+from sglc.kernels.prefill_work import PrefillWork, plan_prefill
+from sglc.runtime.engine.device.transfer import send
+from sglc.runtime.engine.memory import KVPool
+from sglc.runtime.engine.prefill import Prefill, Read
+from sglc.runtime.models.transformer import Transformer
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Tokens, positions and slots [T] of the rows, and `logit_rows` [R]; read i of the prefill has
+    its logits in row `places[i]` of those. `segments`, `extent_ends` and `extents` are as
+    `plan_prefill` takes them."""
+
+    tokens: Indices
+    positions: Indices
+    slots: Indices
+    logit_rows: Indices
+    places: Indices
+    segments: Indices
+    extent_ends: Indices
+    extents: Indices
+
+
+def lay_out(prefill: Prefill, scratch: int) -> Layout:
+    """Number the rows. Tokens that are run again write their KV to slot `scratch`."""
+    tokens, positions, slots, extents = [], [], [], []
+    segments, extent_ends = [], []
+    num_rows = 0
+    for segment in prefill.segments.values():
+        node, begin, end = segment.node, segment.begin, segment.end
+        segment.first_row = num_rows
+        segments.append((num_rows, end - begin, node.start + begin))
+        num_rows += end - begin
+        tokens.append(np.frombuffer(node.tokens, dtype=np.int32)[begin:end])
+        positions.append(np.arange(node.start + begin, node.start + end))
+        fresh = max(begin, min(node.num_computed, end))
+        if fresh > begin:
+            slots.append(np.full(fresh - begin, scratch))
+        slots += [np.arange(slot, slot + count) for slot, count in node.slots(fresh, end)]
+        for above in node.path()[:-1]:
+            extents += above.extents
+        extents += node.slots(0, end)
+        extent_ends.append(len(extents))
+    rows = [
+        (segment := prefill.segments[read.node]).first_row + read.offset - segment.begin
+        for read in prefill.reads
+    ]
+    logit_rows, places = np.unique(np.array(rows, dtype=np.int64), return_inverse=True)
+    return Layout(
+        np.concatenate(tokens).astype(np.int64),
+        np.concatenate(positions),
+        np.concatenate(slots),
+        logit_rows,
+        places,
+        np.array(segments, dtype=np.int64),
+        np.array(extent_ends, dtype=np.int64),
+        np.array(extents, dtype=np.int64),
+    )
+
+
+class PrefillStep:
+    """Runs prefill steps of `model`, with KV in `pool`."""
+
+    def __init__(self, model: Transformer, pool: KVPool) -> None:
+        self._model = model
+        self._pool = pool
+        self._group = model.config.num_heads // model.config.num_kv_heads
+
+    def run(self, prefill: Prefill) -> tuple[Tensor, dict[Read, int]]:
+        """Logits [R, V] fp32, and the row of each read in them. KV of all segments is in the pool
+        for whatever is launched later."""
+        pool, device = self._pool, self._model.device
+        layout = lay_out(prefill, pool.scratch)
+        plan = plan_prefill(self._group, layout.segments, layout.extent_ends, layout.extents)
+        arrays = (layout.tokens, layout.positions, layout.slots, layout.logit_rows)
+        T, R = len(layout.tokens), len(layout.logit_rows)
+        there = send(np.concatenate(arrays), device)
+        tokens, positions, slots, logit_rows = there.split([T, T, T, R])
+        U, X = plan.units.size, plan.extents.size
+        num_units = np.array([len(plan.units)], dtype=np.int32)
+        planned = send(
+            np.concatenate([plan.units.reshape(-1), plan.extents.reshape(-1), num_units]), device
+        )
+        units, extents, count = planned.split([U, X, 1])
+        work = PrefillWork(units.view(-1, 5), count, extents.view(-1, 3))
+
+        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            pool.write(layer, slots, k, v)
+            return prefill_attention(q.contiguous(), pool.k[layer], pool.v[layer], work)
+
+        logits = self._model.forward(tokens, positions, attend, logit_rows)
+        places = dict(zip(prefill.reads, layout.places.tolist(), strict=True))
+        return logits, places
