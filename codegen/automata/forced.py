@@ -99,7 +99,7 @@ def _only_bytes(dfa: ByteDfa) -> NDArray[np.int64]:
     sizes = np.bincount(dfa.classes, minlength=dfa.next.shape[1])
     num_allowed = (dfa.next >= 0) @ sizes
     _, byte_of = np.unique(dfa.classes, return_index=True)
-    only = byte_of[np.argmax(dfa.next >= 0, axis=1)]
+    only: NDArray[np.int64] = byte_of[np.argmax(dfa.next >= 0, axis=1)]
     only[(num_allowed > 1) | dfa.is_final] = _CHOICE
     only[num_allowed == 0] = _OVER
     return only

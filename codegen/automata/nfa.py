@@ -10,6 +10,8 @@ import numpy as np
 from sglc.codegen.automata.class_dfa import ClassDfa
 from sglc.codegen.automata.limits import MAX_STATES, MAX_STEPS, TooLarge
 
+_MAX_NFA_STATES = 8 * MAX_STATES
+
 
 @dataclass(slots=True, eq=False)
 class Nfa:
@@ -21,10 +23,8 @@ class Nfa:
     jumps: list[list[int]] = field(default_factory=list)
 
     def new_state(self) -> int:
-        if len(self.moves) >= 8 * MAX_STATES:
-            raise TooLarge(
-                f"more than {8 * MAX_STATES:,} states before they are made deterministic"
-            )
+        if len(self.moves) >= _MAX_NFA_STATES:
+            raise TooLarge(f"more than {_MAX_NFA_STATES:,} places in the constraint")
         self.moves.append([])
         self.jumps.append([])
         return len(self.moves) - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -62,7 +62,7 @@ class Vocabulary:
         these bytes."""
         flat = np.frombuffer(b"".join(self.tokens), np.uint8)
         starts = np.cumsum(self.lengths) - self.lengths
-        levels = []
+        levels: list[tuple[NDArray[np.int32], NDArray[np.uint8]]] = []
         ids = np.flatnonzero(self.lengths > 0).astype(np.int32)
         while ids.size:
             place = len(levels)
@@ -84,12 +84,19 @@ class Vocabulary:
         return sorted(set(self.tokens) - {b""})
 
 
-@lru_cache(maxsize=4)
+# by the tokenizer's id(); the tokenizer itself is kept so that the number stays its own
+_made: dict[int, tuple[Tokenizer, Vocabulary]] = {}
+_MAX_MADE = 4
+
+
 def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     """Made once for each tokenizer. Control and end tokens have no bytes, whatever the tokenizer
     says."""
-    silent = tokenizer.control_ids | tokenizer.eos_ids
-    tokens = [
-        b"" if id in silent else tokenizer.token_bytes(id) for id in range(tokenizer.vocab_size)
-    ]
-    return Vocabulary(tokens, tokenizer.encode, tokenizer.eos_ids)
+    if id(tokenizer) not in _made:
+        silent = tokenizer.control_ids | tokenizer.eos_ids
+        ids = range(tokenizer.vocab_size)
+        tokens = [b"" if token in silent else tokenizer.token_bytes(token) for token in ids]
+        _made[id(tokenizer)] = tokenizer, Vocabulary(tokens, tokenizer.encode, tokenizer.eos_ids)
+        if len(_made) > _MAX_MADE:
+            del _made[next(iter(_made))]
+    return _made[id(tokenizer)][1]
