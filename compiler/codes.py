@@ -98,6 +98,8 @@ CODES: dict[str, str] = {
     "E0610": "not-constant-option",
     "E0611": "no-default-option",
     "E0612": "unknown-method",
+    "E0613": "unsupported-constraint",
+    "E0614": "impossible-constraint",
     # the model
     "E0701": "unknown-control-token",
     "E0702": "unknown-role",

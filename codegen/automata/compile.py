@@ -3,6 +3,7 @@ grammar."""
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 from sglc.codegen.automata.build import alt, seq
@@ -23,6 +24,8 @@ from sglc.codegen.automata.vocabulary import Vocabulary
 from sglc.ir.host.error import HostError
 from sglc.ir.host.expr import Value
 from sglc.ir.host.text import parse_json
+
+_PLACE = re.compile(r"at line (?P<line>\d+) column (?P<column>\d+)$")
 
 
 def compile_constraint(source: ConstraintSource, vocabulary: Vocabulary) -> Constraint:
@@ -62,7 +65,16 @@ def _json(text: str) -> Value:
     try:
         return parse_json(text)
     except HostError as error:
-        raise ConstraintError(f"this is {error.message}") from error
+        raise ConstraintError(error.message, offset=_offset(error.message, text)) from error
+
+
+def _offset(message: str, text: str) -> int | None:
+    """Where JSON is wrong, as its parser says."""
+    found = _PLACE.search(message)
+    if found is None:
+        return None
+    lines = text.splitlines(keepends=True)[: int(found["line"]) - 1]
+    return sum(map(len, lines)) + int(found["column"]) - 1
 
 
 def _choices(text: str) -> list[Value]:

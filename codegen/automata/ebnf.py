@@ -25,6 +25,7 @@ _TOKEN = re.compile(
       (?P<space>(?:\s|\#[^\n]*)+)
     | (?P<literal>"(?:\\.|[^"\\\n])*")
     | (?P<class>\[(?:\\.|[^\]\\\n])*\])
+    | (?P<macro>(?:TagDispatch|TokenTagDispatch|Token|ExcludeToken)\()
     | (?P<name>[A-Za-z_][A-Za-z0-9_.-]*)
     | (?P<count>\{[ \t]*(?P<low>\d+)[ \t]*(?P<comma>,[ \t]*(?P<high>\d*)[ \t]*)?\})
     | (?P<look>\(=)
@@ -39,6 +40,7 @@ _ESCAPES = {
 }  # fmt: skip
 _CLASS_ESCAPES = {**_ESCAPES, "-": "-", "]": "]", "[": "[", "^": "^"}
 _COUNTS = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+_REFUSED = {"look": "looking ahead is not supported", "macro": "macros are not supported"}
 _MAX_COUNT = 100_000
 
 
@@ -81,6 +83,8 @@ def _tokens(text: str) -> Iterator[_Token]:
             if max(low, high or 0) > _MAX_COUNT:
                 raise NotSupported(f"a count over {_MAX_COUNT:,}", offset=at)
             yield _Token(kind, found[0], at, low, high)
+        elif kind in _REFUSED:
+            raise NotSupported(_REFUSED[kind], offset=at)
         elif kind != "space":
             yield _Token(kind, found[0], at)
         at = found.end()
@@ -172,8 +176,6 @@ class _Parser:
                 return _class(token)
             case "name":
                 return self._reference(token)
-            case "look":
-                raise NotSupported("looking ahead is not supported", offset=token.offset)
         if token.text != "(":
             return None
         self._at += 1
@@ -190,9 +192,6 @@ class _Parser:
         after = self._tokens[self._at + 1]
         if after.text == "::=":
             return None  # the next rule
-        if after.text == "(" and after.offset == token.offset + len(token.text):
-            message = f"macros such as `{token.text}(...)` are not supported"
-            raise NotSupported(message, offset=token.offset)
         self._at += 1
         self.called.append((token.text, token.offset))
         return Ref(token.text)

@@ -22,13 +22,13 @@ from sglc.codegen.automata.lengths import of_length, sized
 from sglc.codegen.automata.numbers import float_between, int_between
 from sglc.codegen.automata.regex import parse_regex
 from sglc.codegen.automata.rules import pruned
-from sglc.codegen.automata.source import ConstraintError
+from sglc.codegen.automata.source import NotSupported
 from sglc.ir import types as t
 
 
 def type_rules(type: t.Type, in_record: bool = False) -> Rules:
     """The texts of the type's values. `in_record`: a str as it stands between the quotes of JSON.
-    Raises ConstraintError where no value can be generated, and of a pattern that is no regex."""
+    Raises NotSupported of a type that cannot be written, ConstraintError of a pattern."""
     if t.is_text(type):
         text = _text(type)
         return Rules(escaped(text) if in_record else text)
@@ -69,4 +69,4 @@ def _json(type: t.Type) -> Expr:
             return array((), _json(item), low, high)
         case t.RecordType(_, fields):
             return record([member(name, _json(field)) for name, field in fields])
-    raise ConstraintError(f"a value of type `{type}` cannot be generated")
+    raise NotSupported(f"a gen cannot yield a value of type `{type}`")

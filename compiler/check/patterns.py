@@ -30,15 +30,22 @@ def check_regex(
 def place_in_string(
     expr: syntax.Node, text: str, offset: int, sources: Sequence[Source]
 ) -> Span | syntax.Node:
-    """The span of character `offset` of a one-line string literal without escapes; the whole
-    expression where the text is not written out there."""
-    span = expr.span
-    if not isinstance(expr, syntax.String) or span.line != span.end_line:
+    """The span of character `offset` of a string literal, where its line is written out as it is;
+    the whole expression where it is not."""
+    if not isinstance(expr, syntax.String) or not text:
         return expr
-    line = sources[span.file].text.splitlines()[span.line - 1]
-    written = line[span.col - 1 : span.end_col - 1]
-    start = written.find(text)
-    if start < 0 or not text:
+    span, offset = expr.span, min(offset, len(text) - 1)
+    rows = sources[span.file].text.splitlines()[span.line - 1 : span.end_line]
+    # other columns stay where they are
+    rows[-1] = rows[-1][: span.end_col - 1]
+    rows[0] = " " * (span.col - 1) + rows[0][span.col - 1 :]
+    row = text.count("\n", 0, offset)
+    begin = text.rfind("\n", 0, offset) + 1
+    line = text[begin:].split("\n")[0]
+    # a newline right behind the opening quotes is dropped
+    row += not rows[0].strip().lstrip("r").strip("\"'") and len(rows) > 1
+    start = rows[row].find(line) if row < len(rows) else -1
+    if start < 0 or not line:
         return expr
-    col = span.col + start + min(offset, len(text) - 1)
-    return Span(span.file, span.line, col, span.line, col + 1)
+    col = start + 1 + min(offset - begin, len(line) - 1)
+    return Span(span.file, span.line + row, col, span.line + row, col + 1)

@@ -286,13 +286,13 @@ def test_what_is_not_supported_counts_only_where_the_program_goes() -> None:
             "{text}"
             gen x
 
-        program typed(text: str):
-            "{text}"
-            gen x: int
+        program seeing(picture: image):
+            "{picture}"
+            gen x
         """
     assert checked(program, program="plain").program.name.text == "plain"
     with pytest.raises(CompileErrors) as caught:
-        checked(program, program="typed")
+        checked(program, program="seeing")
     assert [d.code for d in caught.value.diagnostics] == ["E0801"]
 
 

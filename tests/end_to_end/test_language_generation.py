@@ -262,11 +262,8 @@ OPTION_ERRORS = [
     ('regex=r"("', "E0606"),
     ('stop_regex=["a", "["]', "E0606"),
     ("n=len(text)", "E0610"),
-    # constrained generation is refused, never left out
-    ('regex=r"a+"', "E0801"),
-    ('choices=["a"]', "E0801"),
-    ('json_schema={"type": "string"}', "E0801"),
-    ("ebnf='root ::= \"a\"'", "E0801"),
+    ('json_schema={"not": {}}', "E0613"),
+    ("ebnf='root ::= \"a\" root'", "E0614"),
 ]
 
 
@@ -274,11 +271,6 @@ OPTION_ERRORS = [
 def test_wrong_options(refuse, options: str, code: str) -> None:
     source = f'program main(text: str):\n    "{{text}}"\n    gen x({options})\n'
     assert refuse(source) == [code]
-
-
-@pytest.mark.parametrize("type", ["int", "bool", "list[str]", '"a" | "b"', "float(0..1)"])
-def test_typed_gens_are_refused_for_now(refuse, type: str) -> None:
-    assert refuse(f'"a"\ngen x: {type}\n') == ["E0801"]
 
 
 ROW_OPTIONS = [
