@@ -19,9 +19,10 @@ from sglc.compiler import syntax
 from sglc.compiler.budgets import constrain_gens
 from sglc.compiler.check import check
 from sglc.compiler.checked import CheckedProgram
-from sglc.compiler.diagnostics import Diagnostic, nearest
+from sglc.compiler.diagnostics import Diagnostic, nearest, sort
 from sglc.compiler.fit import check_size, fit
 from sglc.compiler.lower.module import lower
+from sglc.compiler.pass_notes import warnings_of_removed
 from sglc.compiler.template_notes import template_notes
 from sglc.ir.host.expr import Value
 from sglc.ir.module import Module
@@ -112,7 +113,8 @@ def compile_file(
     plan = build_plan(module, constrained, facts, spec.identity, spec.markup, spec.tokenizer)
     clock.lap("plan")
     notes = template_notes(module.program, spec.markup)
-    return CompileResult(plan, checked.warnings, notes, tuple(clock.seconds), checked.sources)
+    warnings = sort([*checked.warnings, *warnings_of_removed(module, checked.warnings)])
+    return CompileResult(plan, tuple(warnings), notes, tuple(clock.seconds), checked.sources)
 
 
 def _stages(

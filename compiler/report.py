@@ -11,13 +11,15 @@ from typing import Any
 from sglc.codegen.listing import listing
 from sglc.codegen.plan import Constant, LengthBounds, Param, Plan
 from sglc.compiler.constraint_report import constraint_facts, constraint_line
+from sglc.compiler.pass_notes import note_lines, notes_as_json
 from sglc.ir.host.text import json_text
 
 _SHOWN_TEXT = 60  # characters of a constant that are shown
 
 
 def explain(plan: Plan) -> str:
-    """Signature, model, lengths, values with their stages, constants, schedule and IR."""
+    """Signature, model, lengths, values with their stages, constants, what the passes did, schedule
+    and IR."""
     blocks = [
         _head(plan),
         _block("model", _model(plan)),
@@ -28,6 +30,7 @@ def explain(plan: Plan) -> str:
         _block(
             "functions to give at run time", [_extern(plan, k) for k in range(len(plan.externs))]
         ),
+        _block("what the passes did", note_lines(plan.notes, plan.sources)),
         _block(f"schedule, {plan.num_regs} registers", listing(plan.code)),
         _block("IR after " + (", ".join(plan.passes) or "no pass"), plan.ir.strip().splitlines()),
     ]
@@ -69,6 +72,8 @@ def explain_json(plan: Plan) -> dict[str, Any]:
         "schedule": [re.sub(r"^ *\d+  ", "", line) for line in listing(plan.code)],
         "ir": plan.ir,
         "passes": list(plan.passes),
+        "pass_notes": notes_as_json(plan.notes, plan.sources),
+        "reuses_results": plan.reuses_results,
         "compiler": plan.compiler_version,
     }
 

@@ -212,7 +212,7 @@ class _Marker:
         while todo:
             value = todo.pop()
             site = self.index.owners.get(value.id)
-            if value.id in self.values or site is None:
+            if value.id in self.values or site is None or self.is_given(value, site[-1]):
                 continue
             if not isinstance(site[-1], ops.Let):
                 return False
@@ -222,6 +222,12 @@ class _Marker:
             self.value(value)
         self.finish()
         return True
+
+    def is_given(self, value: Value, op: Op) -> bool:
+        """Whether it is the item or the number of a round or branch of an op that stays."""
+        if id(op) not in self.ops or not isinstance(op, ops.For | ops.Fork):
+            return False
+        return value in op.body.args[: 2 if isinstance(op, ops.For) else None]
 
     def finish(self) -> None:
         while self.todo:
