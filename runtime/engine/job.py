@@ -58,12 +58,13 @@ class GenJob(Job):
     def begin(self) -> str | None:
         """Look what stands fixed at the start: the text of a gen that is over before its first
         token is sampled, else None."""
-        if self.walk is None:
-            return None if self.growth else ""
-        step = self.walk.look(b"", self.growth)
+        step = None if self.walk is None else self.walk.look(b"", self.growth)
         if isinstance(step, Forced):
             self.force([], step.ids)
-        return step.completion if isinstance(step, Ended) else None
+        if isinstance(step, Ended):
+            return step.completion
+        # a value for which there is no token left is whole already
+        return None if self.growth else ""
 
     def force(self, tokens: list[int], ids: Sequence[int]) -> None:
         """`tokens` are generated, and `ids` come next without sampling."""
