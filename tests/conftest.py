@@ -8,6 +8,9 @@ import pytest
 
 # before torch is imported: test processes run side by side, and threads that wait for a core spin
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# before triton is: kernels run in its interpreter where there is no GPU
+if not os.path.exists("/dev/nvidiactl"):
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
