@@ -165,8 +165,6 @@ class _Work:
         if op.piece is not None:
             source = _piece_source(op.type, op.piece.after)
             return replace(source, lead=self.leads.get(op.value.id, ""))
-        if op.type != STR:
-            return ConstraintSource("type", op.type)
         for name, value in op.options:
             if name in CONSTRAINTS:
                 try:
@@ -177,7 +175,7 @@ class _Work:
                     raise WrongConstraint(error, ConstraintSource(name), op.span) from error
                 self.settled.add(op.value.id)
                 return found
-        return None
+        return None if op.type == STR else ConstraintSource("type", op.type)
 
     def compile(self, source: ConstraintSource, span: Span | None) -> Constraint:
         if source not in self.compiled:

@@ -76,12 +76,15 @@ def _warn_of_braces(expressions: Expressions, value: syntax.String) -> None:
 
 
 def check_gen(statements: Statements, stmt: syntax.Gen) -> None:
-    """Bind what is generated: a str, a value of the type, or with `n` a list of them."""
+    """Bind what is generated: a value of the type, json under a schema, else a str; with `n` a list
+    of them."""
     expressions = statements.expressions
     type: Type = STR
     if stmt.type is not None:
         type = expressions.types.resolve(stmt.type, expressions.scope.module)
     options = check_options(expressions, stmt.options, GEN_OPTIONS, "gen")
+    if stmt.type is None and "json_schema" in options:
+        type = JSON
     check_constraint(expressions, stmt, type, options)
     _check_token_range(expressions, {**statements.defaults, **options})
     is_list = "n" in options

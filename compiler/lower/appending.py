@@ -93,8 +93,10 @@ def close_role(frame: Frame, outer: str | None, node: syntax.Node) -> None:
 
 
 def lower_gen(frame: Frame, node: syntax.Gen) -> None:
-    type = STR if node.type is None else frame.checked.types[node.type]
     own = {keyword.name.text: frame.expr(keyword.value) for keyword in node.options}
+    type: Type = JSON if "json_schema" in own else STR
+    if node.type is not None:
+        type = frame.checked.types[node.type]
     options = with_defaults(own, frame.defaults, is_constrained=is_constrained(type, own))
     name = "" if node.name is None else node.name.text
     result = frame.new_context(frame.role)
