@@ -4,17 +4,20 @@
     program = sglc.compile("judge.sgl", model=model)
 
 Usable wherever a model's name is. Its tokens are bytes and its chat template is ChatML's, so
-everything but the model's mind is the real thing: roles, stretches, stops, select, merging and
-errors."""
+everything but the model's mind is the real thing: roles, stretches, stops, types, select, merging
+and errors."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sglc.codegen.automata.acceptance import accepts, lead_text
 from sglc.codegen.plan import Markup, ModelIdentity
+from sglc.ir.host.expr import Value
+from sglc.ir.host.text import json_text, parse_json, to_text
 from sglc.runtime.engine.request import (
     EngineStats,
     GenRequest,
@@ -47,7 +50,7 @@ class Question:
     sample: int = 0
 
 
-Answer = Callable[[Question], str]
+Answer = Callable[[Question], Value]
 
 
 class NoAnswer(Exception):
@@ -57,16 +60,20 @@ class NoAnswer(Exception):
 class Model:
     """A model that is told what to say.
 
-    `answers` is a function from a `Question` to a text, or a mapping whose values are texts or such
-    functions. A key that is an identifier is the name of a gen or select; any other str is looked
-    for in the prompt, a compiled regex is searched there; names go first, then the mapping's
-    order. A gen's answer is cut at its stop; a select's must be one of its choices. A question
-    without an answer fails its row with code "no_answer".
+    `answers` is a function from a `Question` to an answer, or a mapping whose values are answers or
+    such functions. A key that is an identifier is the name of a gen or select; any other str is
+    looked for in the prompt, a compiled regex is searched there; names go first, then the mapping's
+    order. An answer is the text itself, or a value (dict, list, int, float, bool, None) that is
+    written as compact JSON. A gen's answer is cut at its stop; that of one with a type or another
+    constraint must be what the constraint allows; a select's must be one of its choices. A question
+    without such an answer fails its row with code "no_answer".
+
+    A record `x` may be generated in pieces; each asks for `x` anew and takes its field.
     """
 
     def __init__(
         self,
-        answers: Answer | Mapping[str | re.Pattern[str], str | Answer],
+        answers: Answer | Mapping[str | re.Pattern[str], Value | Answer],
         *,
         context_len: int = CONTEXT_LEN,
     ) -> None:
@@ -77,30 +84,29 @@ class Model:
         """A fresh engine for one run."""
         return ToldEngine(self.answer)
 
-    def answer(self, question: Question) -> str:
-        """The text for a question; raises NoAnswer."""
+    def answer(self, question: Question) -> Value:
+        """The answer to a question; raises NoAnswer."""
         if not isinstance(self._answers, Mapping):
             return self._answers(question)
-        found = self._answers.get(question.name)
-        if found is None:
-            found = self._by_prompt(self._answers, question.prompt)
-        if found is None:
-            what = "select" if question.choices else "gen"
-            tail = question.prompt[-60:]
-            raise NoAnswer(f"no answer for {what} `{question.name}` after {tail!r}")
-        return found if isinstance(found, str) else found(question)
+        for answer in self._found(self._answers, question):
+            return answer(question) if callable(answer) else answer
+        what = "select" if question.choices else "gen"
+        tail = question.prompt[-60:]
+        raise NoAnswer(f"no answer for {what} `{question.name}` after {tail!r}")
 
     @staticmethod
-    def _by_prompt(
-        answers: Mapping[str | re.Pattern[str], str | Answer], prompt: str
-    ) -> str | Answer | None:
+    def _found(
+        answers: Mapping[str | re.Pattern[str], Value | Answer], question: Question
+    ) -> Iterator[Value | Answer]:
+        """All that would do, the best first."""
+        if question.name in answers:
+            yield answers[question.name]
         for key, answer in answers.items():
             if isinstance(key, re.Pattern):
-                if key.search(prompt):
-                    return answer
-            elif not key.isidentifier() and key in prompt:
-                return answer
-        return None
+                if key.search(question.prompt):
+                    yield answer
+            elif not key.isidentifier() and key in question.prompt:
+                yield answer
 
 
 class ByteTokenizer:
@@ -207,7 +213,7 @@ class ToldEngine:
             return RequestError(request, "no_answer", f"the answer for `{request.name}`: {said}")
 
     def _generated(self, request: GenRequest) -> GenResult:
-        text = until_stop(self._answer(self._question(request)), request.sampling)
+        text = self._text(request)
         ids = tuple(self._tokenizer.encode(text))
         self.stats.decoded_tokens += len(ids)
         logprobs: tuple[TokenLogprob, ...] = ()
@@ -217,10 +223,33 @@ class ToldEngine:
         prefix = self.extend(request.prefix, ids)
         return GenResult(request, prefix, text, "", ids, len(ids), "stop", logprobs)
 
+    def _text(self, request: GenRequest) -> str:
+        """What a gen writes. A piece of a record is called after its place in it: `x.field`."""
+        question = self._question(request)
+        whole, *path = question.name.split(".")
+        answer = self._answer(replace(question, name=whole))
+        for field in path:
+            if isinstance(answer, str):
+                answer = parse_json(answer)
+            if not isinstance(answer, dict) or field not in answer:
+                raise NoAnswer(f"the answer for `{whole}` has no `{'.'.join(path)}`")
+            answer = answer[field]
+        if request.constraint is None:
+            return until_stop(to_text(answer), request.sampling)
+        texts = [to_text(answer)]
+        if path and isinstance(answer, str):
+            # a str of a record is quoted, here or in the text around it
+            texts = [json_text(answer), json_text(answer)[1:-1]]
+        for text in texts:
+            written = lead_text(request.constraint) + text
+            if accepts(request.constraint, written):
+                return written
+        raise NoAnswer(f"the answer {texts[0]!r} for `{request.name}` does not fit its constraint")
+
     def _scored(self, request: ScoreRequest) -> ScoreResult:
         """The answer's tokens have log-probability 0, all others -1: it wins by every method."""
         question = self._question(request)
-        answer = self._answer(question)
+        answer = to_text(self._answer(question))
         if answer not in question.choices:
             raise NoAnswer(
                 f"the answer {answer!r} for select `{request.name}` is none of its choices: "

@@ -88,7 +88,10 @@ class GrammarWalk:
     def look(self, generated: bytes, left: int) -> Forced | Ended | None:
         if self.only_end:
             return Ended()
-        text = self._matcher.find_jump_forward_string()
+        try:
+            text = self._matcher.find_jump_forward_string()
+        except UnicodeDecodeError:  # it begins or ends within a character
+            return None
         if not text:
             return None
         self._change(self._matcher.accept_string(text))

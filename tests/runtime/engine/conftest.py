@@ -7,6 +7,11 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
+from sglc.codegen.automata.compile import compile_constraint, rules_of
+from sglc.codegen.automata.constraint import Constraint
+from sglc.codegen.automata.grammar import compile_grammar
+from sglc.codegen.automata.source import ConstraintSource
+from sglc.codegen.automata.vocabulary import vocabulary_of
 from sglc.runtime.engine.engine import TreeEngine
 from sglc.runtime.engine.request import Engine, GenRequest, Request, Result, Sampling
 from sglc.runtime.model.config import ModelConfig
@@ -39,6 +44,56 @@ class ByteTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(self._bytes[id] for id in ids).decode("utf-8", "replace")
+
+
+WORDS = [
+    '{"', '"name"', '":', '","', '"}', "true", "false", "null", "12", "0.", ",2", "[1", '"a":',
+    "the", "er", "ab", "abc", " th", "é", "alpha",
+]  # fmt: skip
+
+
+class WordTokenizer:
+    """All bytes, some words, EOS and a control token; longest match first."""
+
+    bos_id = None
+
+    def __init__(self) -> None:
+        self._pieces = [bytes([byte]) for byte in range(256)] + [word.encode() for word in WORDS]
+        self._ids = {piece: id for id, piece in enumerate(self._pieces)}
+        self._longest = max(map(len, self._pieces))
+        self.vocab_size = len(self._pieces) + 2
+        self.eos_ids = frozenset({len(self._pieces)})
+        self.control_ids = self.eos_ids | {len(self._pieces) + 1}
+
+    def control_id(self, name: str) -> int | None:
+        return {"<eos>": len(self._pieces), "<think>": len(self._pieces) + 1}.get(name)
+
+    def encode(self, text: str) -> list[int]:
+        data, ids = text.encode(), []
+        while data:
+            size = next(n for n in range(self._longest, 0, -1) if data[:n] in self._ids)
+            ids.append(self._ids[data[:size]])
+            data = data[size:]
+        return ids
+
+    def stable_len(self, text: str) -> int:
+        """Bytes further from the end than the longest word are in tokens that stay."""
+        ids, ends = self.encode(text), [0]
+        for id in ids:
+            ends.append(ends[-1] + len(self.token_bytes(id)))
+        settled = [end for end in ends if ends[-1] - end >= self._longest]
+        while settled:
+            try:
+                return len(text.encode()[: settled.pop()].decode())
+            except UnicodeDecodeError:
+                continue
+        return 0
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return self._pieces[token_id] if token_id < len(self._pieces) else b""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
 
 
 def tiny_config(**changes: object) -> ModelConfig:
@@ -95,6 +150,41 @@ def model() -> Transformer:
 @pytest.fixture(scope="session")
 def tokenizer() -> ByteTokenizer:
     return ByteTokenizer()
+
+
+@pytest.fixture(scope="session")
+def words() -> WordTokenizer:
+    return WordTokenizer()
+
+
+@pytest.fixture(scope="session")
+def words_model(words: WordTokenizer) -> Transformer:
+    return tiny_model(vocab_size=words.vocab_size)
+
+
+@pytest.fixture
+def words_engine(words_model: Transformer, words: WordTokenizer) -> Callable[..., TreeEngine]:
+    """An engine over a model whose tokens can spell any text."""
+
+    def make(*, slots: int = 8192, **options: object) -> TreeEngine:
+        config = words_model.config
+        num_bytes = slots * config.kv_elements_per_token * words_model.dtype.itemsize
+        return TreeEngine(words_model, words, kv_memory=num_bytes, **options)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def constraint_of(words: WordTokenizer) -> Callable[..., Constraint]:
+    """What a source is compiled to; `as_grammar` even where it could be a table."""
+
+    def make(source: ConstraintSource, *, as_grammar: bool = False) -> Constraint:
+        vocabulary = vocabulary_of(words)
+        if as_grammar:
+            return compile_grammar(rules_of(source), vocabulary)
+        return compile_constraint(source, vocabulary)
+
+    return make
 
 
 @pytest.fixture
