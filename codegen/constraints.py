@@ -29,6 +29,7 @@ from sglc.ir.span import Span
 from sglc.ir.types import STR, Type
 
 DEFAULT_MAX_TOKENS = 128
+UNKNOWN_SPARE = 1 << 30
 
 
 class Compiler(Protocol):
@@ -53,14 +54,21 @@ class Constrained:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A typed value needs `fewest` tokens, in pieces or not, and its gen has `max_tokens`; None
-    where that depends on input."""
+    """A value needs `fewest` tokens, in pieces or not, and its gen has `max_tokens`; None where
+    that depends on input."""
 
-    name: str
-    type: Type
     fewest: int
     max_tokens: int | None
     span: Span | None
+
+    @property
+    def spare(self) -> int:
+        """Tokens that are left to the shortest value."""
+        return UNKNOWN_SPARE if self.max_tokens is None else max(self.max_tokens - self.fewest, 0)
+
+    @property
+    def is_enough(self) -> bool:
+        return self.max_tokens is None or self.max_tokens >= self.fewest
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +149,7 @@ class _Work:
     budgets: list[Budget] = field(default_factory=list)
     settled: set[int] = field(default_factory=set)
     openings: dict[int, int] = field(default_factory=dict)  # tokens, by the base of a piece
+    spare: dict[int, int] = field(default_factory=dict)  # tokens above the fewest, likewise
     lets: dict[int, ops.Let] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -151,14 +160,19 @@ class _Work:
         source = self.source(op)
         if source is None:
             return
-        compiled = self.compile(source, op.span)
-        fewest, reserve = compiled.fewest_tokens, 0
-        if op.piece is not None:
-            reserve = self.reserve(op, op.piece)
-        if op.piece is None or op.piece.base == op.context:
-            max_tokens = self.max_tokens(op)
-            self.budgets.append(Budget(op.name, op.type, fewest + reserve, max_tokens, op.span))
-        self.gens[op.value.id] = Constrained(self.used.setdefault(source, len(self.used)), reserve)
+        index = self.used.setdefault(source, len(self.used))
+        fewest, max_tokens = self.compile(source, op.span).fewest_tokens, self.max_tokens(op)
+        if op.piece is None:
+            self.budgets.append(Budget(fewest, max_tokens, op.span))
+            self.gens[op.value.id] = Constrained(index)
+            return
+        others, num_texts = self.others(op, op.piece)
+        if op.piece.base == op.context:
+            budget = Budget(fewest + others, max_tokens, op.span)
+            self.budgets.append(budget)
+            self.spare[op.context.id] = budget.spare
+        reserve = others + min(num_texts, self.spare[op.piece.base.id])
+        self.gens[op.value.id] = Constrained(index, reserve)
 
     def source(self, op: ops.Gen) -> ConstraintSource | None:
         """What constrains the gen and is known here."""
@@ -204,12 +218,15 @@ class _Work:
 
     # ------------------------------------------------------------ pieces
 
-    def reserve(self, op: ops.Gen, piece: ops.Piece) -> int:
-        """Tokens of the value that this gen and those before it do not write."""
+    def others(self, op: ops.Gen, piece: ops.Piece) -> tuple[int, int]:
+        """Tokens of the value that neither this gen nor those before it write; and of how many
+        texts among them the tokens may be one more, since a text is encoded together with what a
+        gen before it has left over."""
         if piece.base == op.context:
             lead = self.leads.get(op.value.id, "")
             self.openings[piece.base.id] = self.text_tokens(piece.before, lead)
-        return self.openings[piece.base.id] + self.tokens_after(piece.after, op.span)
+        tokens = self.openings[piece.base.id] + self.tokens_after(piece.after, op.span)
+        return tokens, len(piece.after) // 2
 
     def tokens_after(self, after: Sequence[str | Type], span: Span | None) -> int:
         """Tokens of the texts and, at least, of the types that are still to be written."""
@@ -225,6 +242,5 @@ class _Work:
         return self.text_tokens(text, source.lead) + fewest + self.tokens_after(behind, span)
 
     def text_tokens(self, text: str, lead: str) -> int:
-        """Of a forced text without the lead that its gen writes; one more, since it is encoded
-        together with what stands around it."""
-        return self.compiler.num_tokens(text.removesuffix(lead)) + 1
+        """Of a forced text without the lead that its gen writes."""
+        return self.compiler.num_tokens(text.removesuffix(lead))

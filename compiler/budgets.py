@@ -10,7 +10,6 @@ from sglc.codegen.constraints import Budget, ConstrainedProgram, WrongConstraint
 from sglc.compiler.diagnostics import CompileErrors, Diagnostic, error, whole_file
 from sglc.ir.module import Function
 from sglc.ir.span import Source
-from sglc.ir.types import STR
 from sglc.runtime.model.spec import ModelSpec, Tokenizer
 
 _CODES = {"regex": "E0606", "json_schema": "E0607", "ebnf": "E0608", "choices": "E0609"}
@@ -26,7 +25,7 @@ def constrain_gens(
     except WrongConstraint as wrong:
         raise CompileErrors([_wrong(wrong)], sources) from wrong
     # a gen may be there several times, inlined or unrolled
-    errors = {budget.span: _too_small(budget) for budget in found.budgets if _is_short(budget)}
+    errors = {budget.span: _too_small(budget) for budget in found.budgets if not budget.is_enough}
     if errors:
         raise CompileErrors(list(errors.values()), sources)
     return found
@@ -64,19 +63,14 @@ class _ForTokenizer:
         return len(self._tokenizer.encode(text))
 
 
-def _is_short(budget: Budget) -> bool:
-    return budget.max_tokens is not None and budget.fewest > budget.max_tokens
-
-
 def _too_small(budget: Budget) -> Diagnostic:
-    what = f"of type `{budget.type}`" if budget.type != STR else "under this constraint"
     return error(
         "E0705",
-        f"a value {what} takes {budget.fewest:,} tokens or more of this model, and max_tokens is "
-        f"{budget.max_tokens:,}",
+        f"the shortest value of this gen takes {budget.fewest:,} tokens of the model, and "
+        f"max_tokens is {budget.max_tokens:,}",
         budget.span or whole_file(0),
-        "can never be whole",
-        help=f"give it max_tokens={budget.fewest} at least",
+        "never whole",
+        help=f"give it max_tokens={budget.fewest} or more",
     )
 
 

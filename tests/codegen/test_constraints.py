@@ -116,13 +116,24 @@ def test_pieces_keep_what_the_others_need() -> None:
     kind = ConstraintSource("type", LiteralType(("a", "bc")), in_record=True, follow='","n":')
     number = ConstraintSource("type", IntType(10, 99), in_record=True, follow="}")
     assert [c.source for c in found.constraints] == [kind, number]
-    opening, between, closing = len('{"kind":"') + 1, len('","n":') + 1, len("}") + 1
-    first, second = found.gens[6], found.gens[10]
-    assert first.reserve == opening + between + 2 + closing
-    assert second.reserve == opening + closing
+    opening, between, closing = len('{"kind":"'), len('","n":'), len("}")
+    # a text behind a gen may take a token more, together with what the gen left over
+    assert found.gens[6].reserve == opening + between + 2 + closing + 1
+    assert found.gens[10].reserve == opening + closing
     (budget,) = found.budgets
-    # the whole value: what the first piece needs, and what it keeps
-    assert (budget.fewest, budget.max_tokens) == (1 + first.reserve, 128)
+    assert (budget.fewest, budget.max_tokens) == (opening + 1 + between + 2 + closing, 128)
+
+
+def test_a_budget_without_a_token_to_spare_keeps_none_for_borders() -> None:
+    (budget,) = constrained(RECORD.replace("OPTIONS", "")).budgets
+    for spare in (0, 1):
+        body = f"\n  %20: int = let {budget.fewest + spare}{RECORD}"
+        found = constrained(body.replace("OPTIONS", "with (max_tokens=%20)"))
+        assert found.gens[6].reserve == budget.fewest - 1 + spare
+        assert found.budgets[0].is_enough
+    body = f"\n  %20: int = let {budget.fewest - 1}{RECORD}"
+    found = constrained(body.replace("OPTIONS", "with (max_tokens=%20)"))
+    assert not found.budgets[0].is_enough
 
 
 @pytest.mark.parametrize(
