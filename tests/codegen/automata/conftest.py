@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -28,8 +29,17 @@ TRAINING = [
 @pytest.fixture(scope="session", params=["words", "anything"])
 def bpe_vocabulary(request) -> Vocabulary:
     """Byte pair encoding of about 400 tokens; "anything" merges over the borders of words too."""
+    return trained(is_cut=request.param == "words")
+
+
+@pytest.fixture(scope="session")
+def word_vocabulary() -> Vocabulary:
+    return trained(is_cut=True)
+
+
+@cache
+def trained(*, is_cut: bool) -> Vocabulary:
     tokenizer = tokenizers.Tokenizer(models.BPE())
-    is_cut = request.param == "words"
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=is_cut)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
