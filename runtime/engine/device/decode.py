@@ -155,7 +155,7 @@ class DecodeStep:
         fixed = torch.zeros(5 * B + 1, dtype=torch.int32, device=device)
         parts, own_len, rows, steps, num_units = fixed.split([2 * B, B, B, B, 1])
         num_splits = splits_for(self._geometry, B, size.blocks)
-        y, lse = self._scratch(size.entries + B * (num_splits - 1))
+        y, lse = self._scratch(size.entries + B * num_splits)
 
         def ints(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.int32, device=device)
