@@ -1,5 +1,7 @@
 """A model of no weights: what it writes is a hash of what stands before, so any change shows.
 
+Typed gens yield values of their type and choices one of them; patterns, schemas and grammars are
+not read: under those it writes any text or JSON.
 Laws: at temperature 0 a sample depends on the context, the type and the options alone; above it, on
 the path too (and on the seed, which is an option). Equal contexts are equal pieces: what one text
 was put together from makes no difference, where a gen ended a stretch does.
@@ -13,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sglc.ir import types as t
-from sglc.ir.gen_options import CONSTRAINTS, is_constrained
+from sglc.ir.gen_options import is_constrained
 from sglc.ir.host.error import HostError
 from sglc.ir.host.expr import Value
 
@@ -123,16 +125,13 @@ def _constrained_value(type: t.Type, options: Mapping[str, Value], draw: random.
         if not choices:
             raise HostError("value_error", "a gen from no choices")
         return draw.choice(choices)
-    for name in CONSTRAINTS:
-        if name in options:
-            raise ValueError(f"the toy model writes nothing by `{name}`")
     return _value(type, draw)
 
 
 def _value(type: t.Type, draw: random.Random) -> Value:
     """Some value of the type."""
     match type:
-        case t.StrType(low, high, None):
+        case t.StrType(low, high):
             text = _word(draw)
             return text[:high].ljust(low or 0, "d")
         case t.IntType(low, high):

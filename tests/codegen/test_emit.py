@@ -303,6 +303,8 @@ def _reads(i: p.Instruction) -> set[int]:
         names -= {"value"}
     if isinstance(i, p.Fork):
         names -= {"index"}
+    if isinstance(i, p.Gen) and i.piece is not None:
+        found.add(i.piece.base)
     for name in names & {field.name for field in fields(i)}:
         part = getattr(i, name)
         for item in part if isinstance(part, tuple) else (part,):
