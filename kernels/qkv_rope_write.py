@@ -95,16 +95,17 @@ def _qkv_rope_write_kernel(
     tl.store(y, r1.to(y_ptr.dtype.element_ty), mask=is_inside & is_q)
     tl.store(y + D // 2, r2.to(y_ptr.dtype.element_ty), mask=is_inside & is_q)
     slot = tl.load(slots_ptr + token).to(tl.int64)
+    is_written = is_inside & (slot + head * 0 >= 0)
     # comparisons with NaN are false
     f1 = tl.where(tl.abs(r1) <= largest, r1, 0.0)
     f2 = tl.where(tl.abs(r2) <= largest, r2, 0.0)
-    is_k = is_inside & (head >= H) & (head < H + K) & (slot >= 0)
+    is_k = is_written & (head >= H) & (head < H + K)
     k = k_pool_ptr + slot * K * D + (head - H) * D + at
     tl.store(k, f1.to(k_pool_ptr.dtype.element_ty), mask=is_k)
     tl.store(k + D // 2, f2.to(k_pool_ptr.dtype.element_ty), mask=is_k)
     f1 = tl.where(r1 > largest, largest, tl.where(r1 < -largest, -largest, f1))
     f2 = tl.where(r2 > largest, largest, tl.where(r2 < -largest, -largest, f2))
-    is_v = is_inside & is_v & (slot >= 0)
+    is_v = is_written & is_v
     v = v_pool_ptr + slot * K * D + (head - H - K) * D + at
     tl.store(v, f1.to(v_pool_ptr.dtype.element_ty), mask=is_v)
     tl.store(v + D // 2, f2.to(v_pool_ptr.dtype.element_ty), mask=is_v)

@@ -29,7 +29,8 @@ from sglc.kernels.lane_tensors import (
 )
 from sglc.kernels.sample import draw_keys, filter_logits, penalise, sample
 
-THREADS = 512  # of a block, which has one row; as in the source
+# threads of a row: many where rows do not fill the device, else so few that blocks overlap
+MANY_THREADS, FEW_THREADS = 1024, 256
 COLDEST, HOTTEST = 1e-6, 1e30  # temperatures by which fp32 logits can be divided
 
 
@@ -48,8 +49,10 @@ def sample_step(
     require(rows.dtype == torch.int32, "sample_step", f"int32 rows, got {rows.dtype}")
     if logits.device.type != "cuda":
         return sample_step_ref(logits, rows, lanes, raw)
-    kernel = cuda_kernel("sample_step", "sample_step")
-    kernel((R, 1, 1), THREADS, logits, raw, rows, lanes.pointers, V, overlaps=True)
+    processors = torch.cuda.get_device_properties(logits.device).multi_processor_count
+    threads = MANY_THREADS if processors >= R else FEW_THREADS
+    kernel = cuda_kernel("sample_step", "sample_step", THREADS=threads)
+    kernel((R, 1, 1), threads, logits, raw, rows, lanes.pointers, V, overlaps=True)
 
 
 def sample_step_ref(

@@ -1,8 +1,9 @@
 // One token for each row of logits: edits, masks, filters, draw, and the lane's next state.
 //
-// A block a row. The row's logits are read once where no filter is on; filters search the threshold
-// by counting, without a sort. Sums over tokens are in fixed point, so they are the same in any
-// order, and so is every token. The meaning is sample_step_ref in kernels/sample_step.py.
+// A block of THREADS (a definition) a row. The row's logits are read once where no filter is on;
+// filters search the threshold by counting, without a sort. Sums over tokens are in fixed point, so
+// they, and every token, are the same for any number of threads. The meaning is sample_step_ref in
+// kernels/sample_step.py.
 
 typedef unsigned long long u64;
 typedef unsigned int u32;
@@ -11,7 +12,6 @@ typedef unsigned char u8;
 
 #define INF __int_as_float(0x7f800000)
 
-constexpr int THREADS = 512;
 constexpr int WARPS = THREADS / 32;
 constexpr int PIVOTS = 7;             // that a pass over the weights tries
 constexpr int MAX_CANDIDATES = 4096;  // weights that shared memory holds
@@ -59,7 +59,7 @@ __device__ u64 splitmix(u64 x) {
   return x ^ (x >> 31);
 }
 
-// The largest of a block's values; a barrier on both sides.
+// The largest of a block's values.
 __device__ u64 block_max(u64 value, u64 *shared) {
   for (int offset = 16; offset; offset >>= 1) {
     u64 other = __shfl_xor_sync(ALL, value, offset);
@@ -68,19 +68,25 @@ __device__ u64 block_max(u64 value, u64 *shared) {
   __syncthreads();
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
   __syncthreads();
-  for (int warp = 0; warp < WARPS; warp++)
-    value = shared[warp] > value ? shared[warp] : value;
+  value = shared[threadIdx.x % WARPS];
+  for (int offset = WARPS / 2; offset; offset >>= 1) {
+    u64 other = __shfl_xor_sync(ALL, value, offset);
+    value = other > value ? other : value;
+  }
+  return value;
+}
+
+__device__ u64 warp_sum(u64 value, int lanes) {
+  for (int offset = lanes / 2; offset; offset >>= 1) value += __shfl_xor_sync(ALL, value, offset);
   return value;
 }
 
 __device__ u64 block_sum(u64 value, u64 *shared) {
-  for (int offset = 16; offset; offset >>= 1) value += __shfl_xor_sync(ALL, value, offset);
+  value = warp_sum(value, 32);
   __syncthreads();
   if (threadIdx.x % 32 == 0) shared[threadIdx.x / 32] = value;
   __syncthreads();
-  value = 0;
-  for (int warp = 0; warp < WARPS; warp++) value += shared[warp];
-  return value;
+  return warp_sum(shared[threadIdx.x % WARPS], WARPS);
 }
 
 // A value with the token it is of; of equal values the lowest token is the largest.
@@ -242,6 +248,10 @@ struct Draw {
 
 struct Scratch {
   u64 reduce[WARPS];
+  u64 partial[PIVOTS + 1][WARPS];  // of a tally, by warp
+  u32 partial_count[PIVOTS + 1][WARPS];
+  u64 mass[PIVOTS + 1];  // of the weights from each pivot on, then of all
+  u32 count[PIVOTS + 1];
   u32 num_candidates;
   float candidates[MAX_CANDIDATES];
 };
@@ -267,7 +277,7 @@ struct Weights {
       for (int i = threadIdx.x; i < scratch.num_candidates; i += THREADS)
         visit(scratch.candidates[i]);
     } else {
-      for_tokens<1>(logits, V, mask, [&](int, float x) { visit(of(x)); }, [] {});
+      for_tokens<2>(logits, V, mask, [&](int, float x) { visit(of(x)); }, [] {});
     }
   }
 
@@ -294,59 +304,89 @@ struct Range {
   u64 mass;
 };
 
-// Narrow the range to where at least `count` weights and `mass` are still held, until it is one
-// key, or until at most `few` weights are left.
+// How many weights there are from each pivot on, and their mass, into the scratch memory.
+__device__ __noinline__ void tally(const int (&pivots)[PIVOTS], const Weights &weights) {
+  Scratch &scratch = weights.scratch;
+  int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  u32 counts[PIVOTS + 1] = {};
+  u64 masses[PIVOTS + 1] = {};
+  weights.each([&](float weight) {
+    u64 mass = fixed(weight);
+#pragma unroll
+    for (int i = 0; i < PIVOTS; i++)
+      if (__float_as_int(weight) >= pivots[i]) counts[i]++, masses[i] += mass;
+    masses[PIVOTS] += mass;
+  });
+#pragma unroll
+  for (int i = 0; i <= PIVOTS; i++) {
+    u64 mass = warp_sum(masses[i], 32);
+    u32 count = __reduce_add_sync(ALL, counts[i]);
+    if (lane == 0) scratch.partial[i][warp] = mass, scratch.partial_count[i][warp] = count;
+  }
+  __syncthreads();
+  if (warp <= PIVOTS) {
+    u64 mass = warp_sum(scratch.partial[warp][lane % WARPS], WARPS);
+    u32 count = (u32)warp_sum(scratch.partial_count[warp][lane % WARPS], WARPS);
+    if (lane == 0) scratch.mass[warp] = mass, scratch.count[warp] = count;
+  }
+  __syncthreads();
+}
+
+// The part of the range between two pivots where at least `count` weights and `mass` are still
+// held, after a tally.
+__device__ Range part(Range range, const int (&pivots)[PIVOTS], u32 count, u64 mass,
+                      const Scratch &scratch) {
+  Range narrower = range;
+#pragma unroll
+  for (int i = 0; i < PIVOTS; i++) {
+    bool holds = scratch.count[i] >= count && scratch.mass[i] >= mass;
+    if (holds && pivots[i] > narrower.low)
+      narrower = {pivots[i], narrower.high, scratch.count[i], scratch.mass[i]};
+    if (!holds && pivots[i] < narrower.high) narrower.high = pivots[i];
+  }
+  return narrower;
+}
+
+// Narrow the range until it is one key, or until at most `few` weights are left.
 __device__ __noinline__ Range narrow(Range range, u32 count, u64 mass, u32 few,
                                      const Weights &weights) {
-  u64 *shared = weights.scratch.reduce;
   while (range.high - range.low > 1 && range.count > few) {
     u32 width = range.high - range.low;
     int pivots[PIVOTS];
-    u32 counts[PIVOTS] = {};
-    u64 masses[PIVOTS] = {};
 #pragma unroll
     for (int i = 0; i < PIVOTS; i++) {
       u32 step = (u64)width * (i + 1) / (PIVOTS + 1);
       pivots[i] = range.low + (step ? step : 1);
     }
-    weights.each([&](float weight) {
-#pragma unroll
-      for (int i = 0; i < PIVOTS; i++)
-        if (__float_as_int(weight) >= pivots[i]) counts[i]++, masses[i] += fixed(weight);
-    });
-    Range narrower = range;
-#pragma unroll
-    for (int i = 0; i < PIVOTS; i++) {
-      u32 held = block_sum(counts[i], shared);
-      u64 held_mass = block_sum(masses[i], shared);
-      bool holds = held >= count && held_mass >= mass;
-      if (holds && pivots[i] > narrower.low)
-        narrower = {pivots[i], narrower.high, held, held_mass};
-      if (!holds && pivots[i] < narrower.high) narrower.high = pivots[i];
-    }
-    range = narrower;
+    tally(pivots, weights);
+    range = part(range, pivots, count, mass, weights.scratch);
   }
   return range;
 }
 
 // The lowest weight that top-k, then top-p of what is left, then min-p keep.
 __device__ __noinline__ float threshold_of(Weights &weights, int top_k, float top_p, float min_p) {
+  constexpr int ONE = 0x3f800000, OCTAVE = 0x00800000;  // keys of 1 and of a factor of two
   bool limits = top_k > 0 && top_k < weights.V;
   bool has_nucleus = top_p < 1;
   if (!limits && !has_nucleus) return min_p;
-  u64 total = 0;
-  weights.each([&](float weight) { total += fixed(weight); });
-  total = block_sum(total, weights.scratch.reduce);
-  // as far as both can be sought together
-  Range range{0, __float_as_int(1.0f) + 1, (u32)weights.V, total};
+  u32 k = limits ? top_k : 0;
+  // most of a model's mass is within a few octaves
+  const int pivots[PIVOTS] = {ONE - 24 * OCTAVE, ONE - 16 * OCTAVE, ONE - 12 * OCTAVE,
+                              ONE - 9 * OCTAVE,  ONE - 6 * OCTAVE,  ONE - 4 * OCTAVE,
+                              ONE - 2 * OCTAVE};
+  tally(pivots, weights);
+  u64 total = weights.scratch.mass[PIVOTS];
   u64 most = has_nucleus ? (u64)((double)top_p * total) : 0;
-  range = narrow(range, limits ? top_k : 0, most, MAX_CANDIDATES, weights);
+  // as far as both can be sought together
+  Range range = part({0, ONE + 1, (u32)weights.V, total}, pivots, k, most, weights.scratch);
+  range = narrow(range, k, most, MAX_CANDIDATES, weights);
   if (range.count <= MAX_CANDIDATES) weights.list(range.low);
-  range.high = __float_as_int(1.0f) + 1;
+  if (limits && has_nucleus) range.high = ONE + 1;
   int kth = 0, nucleus = 0;
   u64 left = total;
   if (limits) {
-    Range found = narrow(range, top_k, 0, 0, weights);
+    Range found = narrow(range, k, 0, 0, weights);
     kth = found.low;
     left = found.mass;
   }
@@ -366,26 +406,27 @@ __device__ __noinline__ float log_probability(const float *logits, int V, int to
   return logits[token] - highest - logf((float)mass * 0x1p-40f);
 }
 
-extern "C" __global__ void __launch_bounds__(THREADS, 2)
+extern "C" __global__ void __launch_bounds__(THREADS, 1024 / THREADS)
     sample_step(float *all_logits, const float *raw, const int *rows, const Lanes *block_of_lanes,
                 int V) {
   __shared__ Scratch scratch;
+#if __CUDA_ARCH__ >= 900
   // the kernel ahead wrote the logits
   asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
   const Lanes &lanes = *block_of_lanes;
   int lane = rows[blockIdx.x];
   if (lane < 0 || lanes.status[lane] != RUNNING) return;
   float *logits = all_logits + (long long)blockIdx.x * V;
   int count = lanes.counts[lane], max_tokens = lanes.max_tokens[lane];
+  int table = lanes.table[lane], stop_way = lanes.stop_way[lane], top_k = lanes.top_k[lane];
   float temperature = lanes.temperature[lane];
-  edit(logits, lanes, lane, count);
-
+  float top_p = lanes.top_p[lane], min_p = lanes.min_p[lane];
+  Mask mask{};
   int words = (V + 31) / 32;
   bool is_early = count < lanes.min_tokens[lane];
-  Mask mask{};
   mask.banned = lanes.masks + (long long)(is_early ? lanes.early_mask : lanes.mask)[lane] * words;
   mask.eos = lanes.eos;
-  int table = lanes.table[lane];
   const long long *entry = lanes.directory + 5ll * table;
   if (table >= 0) {
     int state = lanes.states[lane];
@@ -396,6 +437,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
     mask.tokens_after = max_tokens - count - 1;
     if (mask.tokens_after <= lanes.reach[first + state]) mask.distance = lanes.distance + first;
   }
+  edit(logits, lanes, lane, count);
 
   u64 best = scored(-INF, 0);
   if (temperature == 0) {
@@ -408,15 +450,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
   } else {
     Divisor temper(fminf(fmaxf(temperature, 1e-6f), 1e30f));
     Draw draw{Noise(lanes.seeds[lane], count), best, -INF};
-    int top_k = lanes.top_k[lane];
-    float top_p = lanes.top_p[lane], min_p = lanes.min_p[lane];
     if (top_k <= 0 && top_p >= 1 && min_p <= 0) {
       for_tokens<4>(
           logits, V, mask, [&](int id, float x) { draw.visit(id, temper.divide(x)); },
           [&] { draw.share(); });
     } else {
       float highest = -INF;
-      for_tokens<1>(
+      for_tokens<2>(
           logits, V, mask,
           [&](int, float x) { highest = fmaxf(highest, temper.divide(x)); }, [] {});
       highest = value_of(block_max(scored(highest, 0), scratch.reduce));
@@ -436,7 +476,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
   if (raw) logprob = log_probability(raw + (long long)blockIdx.x * V, V, token, scratch.reduce);
   if (threadIdx.x) return;
 
-  int code = lanes.stop_codes[(long long)lanes.stop_way[lane] * V + token];
+  int code = lanes.stop_codes[(long long)stop_way * V + token];
   int status = code == ENDS ? ENDED : RUNNING;
   if (table >= 0 && status == RUNNING) {
     int state = mask.next[mask.token_class[token]];
