@@ -57,22 +57,30 @@ def lead_of(text: str, dfa: ByteDfa, vocabulary: Vocabulary, *, follow: str = ""
     steps = steps_of(dfa, follow.encode())
     ids = vocabulary.encode(text)
     end = text.encode()
-    lead = suffix = b""
+    suffix = lead = b""
     for place in reversed(range(len(ids))):
         suffix = vocabulary.tokens[ids[place]] + suffix
-        if len(suffix) >= vocabulary.longest or not end.endswith(suffix):
+        if not end.endswith(suffix):
+            break  # the tokenizer rewrites what it reads
+        # a text begins with a whole character
+        is_cut = len(lead) > 0 and lead[0] & 0xC0 == 0x80
+        if is_cut or _can_go_on(suffix, text, ids[:place], steps, vocabulary):
+            lead = suffix
+        if len(suffix) >= vocabulary.longest and not is_cut:
             break
-        for rest in _continuations(suffix, 0, steps, vocabulary):
-            joined = vocabulary.encode(text + rest)
-            if joined[:place] == ids[:place] and len(vocabulary.tokens[joined[place]]) > len(
-                suffix
-            ):
-                lead = suffix
-                break
-    # tokens may begin within a character, texts may not
-    while lead and lead[0] & 0xC0 == 0x80:
-        lead = end[-len(lead) - 1 :]
     return lead.decode()
+
+
+def _can_go_on(
+    suffix: bytes, text: str, before: list[int], steps: Steps, vocabulary: Vocabulary
+) -> bool:
+    """A value makes one token of `suffix`, the end of `text` after the ids `before`, and more."""
+    for rest in _continuations(suffix, 0, steps, vocabulary):
+        joined = vocabulary.encode(text + rest)
+        is_same = joined[: len(before)] == before
+        if is_same and len(vocabulary.tokens[joined[len(before)]]) > len(suffix):
+            return True
+    return False
 
 
 def _continuations(begun: bytes, state: int, steps: Steps, vocabulary: Vocabulary) -> Iterator[str]:
