@@ -32,7 +32,8 @@ class Result(IntEnum):
 def takes(x: Tensor, weight: Tensor) -> bool:
     """True for shapes and types that the kernel knows and is the faster for."""
     return (
-        x.dtype == torch.bfloat16
+        x.is_cuda
+        and x.dtype == torch.bfloat16
         and 0 < x.shape[0] <= MOST_ROWS
         and weight.shape[1] % STEP == 0
         and weight.is_contiguous()
