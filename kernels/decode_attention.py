@@ -17,7 +17,6 @@ Moves:  each unit's K and V once, own parts, partial results twice: `decode_byte
 from __future__ import annotations
 
 import math
-import os
 
 import torch
 import triton
@@ -232,8 +231,8 @@ def _decode_kernel(
                 begin, tl.minimum(begin + blocks_per_cut * BLOCK, length), scale,
                 True, NARROW, D, OWN_TILE, BLOCK, OWN_STAGES, PRECISION,
             )  # fmt: skip
-            # a row that sees nothing gets zeros
-            y = sums / tl.where(total > 0, total, 1.0)[:, None]
+            total = tl.where(total > 0, total, 1.0)  # a row that sees nothing gets zeros
+            y = sums / total[:, None]
             num_all = num_parts + num_cuts
             if (num_all == num_cuts) & (num_cuts <= 1):
                 tl.store(out_ptr + q_at, y.to(out_ptr.dtype.element_ty), mask=is_row[:, None])
@@ -269,9 +268,19 @@ def decode_attention(
 ) -> Tensor:
     """Attend as `work` says, into `out` where given; the new tokens' K and V are in the pools.
 
-    Allocates nothing where `out` is given, waits for nothing, and reads all that varies from the
-    tensors of `work`: it may be captured in a graph.
+    On the GPU it allocates nothing where `out` is given, waits for nothing, and reads all that
+    varies from the tensors of `work`: it may be captured in a graph.
     """
+    if q.is_cuda:
+        return decode_attention_triton(q, k_pool, v_pool, work, out=out)
+    y = decode_attention_ref(q, k_pool, v_pool, work)
+    return y if out is None else out.copy_(y)
+
+
+def decode_attention_triton(
+    q: Tensor, k_pool: Tensor, v_pool: Tensor, work: DecodeWork, *, out: Tensor | None = None
+) -> Tensor:
+    """`decode_attention` in Triton, wherever the tensors are: its interpreter takes the CPU's."""
     B, H, D = q.shape
     _, K, _ = k_pool.shape
     require(H % K == 0, "decode_attention", f"query heads a multiple of {K} kv heads, got {H}")
@@ -287,8 +296,6 @@ def decode_attention(
     )
     if out is None:
         out = torch.empty_like(q)
-    if not q.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
-        return out.copy_(decode_attention_ref(q, k_pool, v_pool, work))
     max_units = len(work.units)
     _decode_kernel[((max_units + B * work.num_splits) * K,)](
         q, k_pool, v_pool, out, k_pool.stride(0),

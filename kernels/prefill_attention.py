@@ -17,7 +17,6 @@ Moves:  q and y once, K and V of the root path once for each QUERIES rows; bound
 from __future__ import annotations
 
 import math
-import os
 
 import torch
 import triton
@@ -129,9 +128,19 @@ def prefill_attention(
 ) -> Tensor:
     """Attend as `work` says, into `out` where given; the new tokens' K and V are in the pools.
 
-    Allocates nothing where `out` is given, waits for nothing, and reads all that varies from the
-    tensors of `work`: it may be captured in a graph.
+    On the GPU it allocates nothing where `out` is given, waits for nothing, and reads all that
+    varies from the tensors of `work`: it may be captured in a graph.
     """
+    if q.is_cuda:
+        return prefill_attention_triton(q, k_pool, v_pool, work, out=out)
+    y = prefill_attention_ref(q, k_pool, v_pool, work)
+    return y if out is None else out.copy_(y)
+
+
+def prefill_attention_triton(
+    q: Tensor, k_pool: Tensor, v_pool: Tensor, work: PrefillWork, *, out: Tensor | None = None
+) -> Tensor:
+    """`prefill_attention` in Triton, wherever the tensors are: its interpreter takes the CPU's."""
     _, H, D = q.shape
     _, K, _ = k_pool.shape
     require(H % K == 0, "prefill_attention", f"query heads a multiple of {K} kv heads, got {H}")
@@ -144,8 +153,6 @@ def prefill_attention(
     )
     if out is None:
         out = torch.empty_like(q)
-    if not q.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
-        return out.copy_(prefill_attention_ref(q, k_pool, v_pool, work))
     _prefill_kernel[(len(work.units) * K,)](
         q, k_pool, v_pool, out, k_pool.stride(0),
         work.units, work.num_units, work.extents, math.log2(math.e) / math.sqrt(D),

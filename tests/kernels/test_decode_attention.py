@@ -1,0 +1,241 @@
+"""Decode attention against fp64: random trees, poisoned slots; Triton runs through its interpreter
+where there is no GPU."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sglc.kernels.contract import KernelError
+from sglc.kernels.decode_attention import (
+    decode_attention_triton,
+    decode_bytes,
+    visible_slots,
+)
+from sglc.kernels.decode_work import (
+    BLOCK,
+    DecodePlan,
+    DecodeWork,
+    Geometry,
+    is_shared,
+    plan_decode,
+    splits_for,
+)
+from sglc.kernels.testing import ERROR_RATIO, error_ratio, poison
+from sglc.kernels.tree_attention import tree_attention_ref
+
+Slots = list[list[int]]
+
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+NEEDS_GPU = [pytest.mark.gpu, pytest.mark.skipif(DEVICE.type == "cpu", reason="no CUDA device")]
+# the interpreter takes the bits of bf16 for integers in products
+DTYPES = [
+    torch.float32,
+    torch.float16,
+    pytest.param(torch.bfloat16, marks=NEEDS_GPU),
+]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+class RandomTree:
+    """A tree of extents with rows at some of its nodes, each with pieces and a tail of its own.
+
+    `seen` are the slots of each row, in no order, found without the planner.
+    """
+
+    def __init__(self, rng: np.random.Generator, num_rows: int, num_nodes: int, longest: int):
+        self.rng = rng
+        self.at = int(rng.integers(0, 5))
+        parents = [int(rng.integers(-1, node)) if node else -1 for node in range(num_nodes)]
+        node_of = rng.integers(-1, num_nodes, num_rows).tolist()
+        self.seen: Slots = [[] for _ in range(num_rows)]
+        below: Slots = [[] for _ in range(num_nodes)]
+        for row, node in enumerate(node_of):
+            while node >= 0:
+                below[node].append(row)
+                node = parents[node]
+        extents, rows = [], []
+        for node in range(num_nodes):
+            if below[node]:
+                extents.append(self.take(int(rng.integers(1, longest)), below[node]))
+                rows.append(below[node])
+        self.extents = np.array(extents, dtype=np.int64).reshape(-1, 2)
+        self.row_ends = np.cumsum([len(r) for r in rows], dtype=np.int64)
+        self.rows = np.array(list(itertools.chain(*rows)), dtype=np.int64)
+        own = [
+            (row, *self.take(int(rng.integers(1, longest)), [row]))
+            for row in rng.integers(0, num_rows, num_rows // 2)
+        ]
+        self.own = np.array(own, dtype=np.int64).reshape(-1, 3).T
+        self.tail_lens = rng.integers(0, 2 * BLOCK, num_rows)
+        blocks = []
+        for row, length in enumerate(self.tail_lens.tolist()):
+            for block in range(0, length, BLOCK):
+                slot, _ = self.take(BLOCK, [])
+                blocks.append((row, slot))
+                self.seen[row] += range(slot, slot + min(BLOCK, length - block))
+        self.tail_blocks = np.array(blocks, dtype=np.int64).reshape(-1, 2).T
+
+    def take(self, count: int, rows: list[int]) -> tuple[int, int]:
+        """An extent of `count` new slots that `rows` see."""
+        slot = self.at
+        self.at += count + int(self.rng.integers(0, 3))
+        for row in rows:
+            self.seen[row] += range(slot, slot + count)
+        return slot, count
+
+    def plan(self, geometry: Geometry, is_unit: np.ndarray | None) -> DecodePlan:
+        return plan_decode(
+            geometry, self.extents, self.row_ends, self.rows, self.own,
+            self.tail_blocks, self.tail_lens, is_unit,
+        )  # fmt: skip
+
+
+def work_of(plan: DecodePlan, geometry: Geometry, splits: int) -> DecodeWork:
+    """Work with more room than `plan` takes."""
+    B, M = plan.own_slots.shape
+    work = DecodeWork.empty(
+        geometry, B + 1, M + 1, len(plan.units) + 2, len(plan.entries) + 3, DEVICE, splits
+    )
+    for tensor in (work.units, work.entries, work.own_slots, work.own_counts):
+        tensor.fill_(10**9)  # nobody may look there
+    work.load(plan)
+    return work
+
+
+def check(
+    tree: RandomTree, heads: tuple[int, int, int], dtype: torch.dtype, splits: int
+) -> None:  # fmt: skip
+    H, K, D = heads
+    geometry = Geometry(H, K, D, dtype.itemsize, num_sms=4)
+    rng, B = tree.rng, len(tree.seen)
+    plan = tree.plan(geometry, rng.random(len(tree.extents)) < 0.8)
+    work = work_of(plan, geometry, splits)
+    generator = torch.Generator().manual_seed(int(rng.integers(1 << 30)))
+    q, k, v = (
+        torch.randn(n, heads, D, generator=generator).to(dtype)
+        for n, heads in ((B + 1, H), (tree.at + BLOCK, K), (tree.at + BLOCK, K))
+    )
+    seen = torch.tensor(sorted({slot for slots in tree.seen for slot in slots}))
+    k, v = (poison(pool, seen, float("nan")) if len(seen) else pool for pool in (k, v))
+    out = torch.full_like(q, float("nan")).to(DEVICE)
+    pools = k.to(DEVICE), v.to(DEVICE)
+    for _ in range(2):  # the second launch finds what the first left
+        decode_attention_triton(q.to(DEVICE), *pools, work, out=out)
+    visible = [torch.tensor(slots, dtype=torch.int64) for slots in tree.seen]
+    taken = [row for row in range(B) if len(visible[row])]
+    expected = tree_attention_ref(
+        q[taken].double(), k.double(), v.double(), [visible[row] for row in taken]
+    )
+    assert not work.num_done.any()
+    others = [row for row in range(B + 1) if row not in taken]
+    assert torch.equal(out[others].cpu(), torch.zeros_like(q[others]))
+    if taken:
+        assert error_ratio(out[taken].cpu(), expected) < ERROR_RATIO[dtype]
+    for row, slots in enumerate(visible_slots(work)[:B]):
+        assert sorted(slots.tolist()) == sorted(tree.seen[row])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("heads", [(8, 2, 16), (3, 1, 32)], ids=str)
+def test_equals_the_reference(heads, dtype) -> None:
+    check(RandomTree(np.random.default_rng(0), 7, 4, 90), heads, dtype, 2)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(0, 6), st.integers(1, 3))
+@settings(max_examples=8, deadline=None)
+def test_random_trees(seed, num_rows, num_nodes, splits) -> None:
+    rng = np.random.default_rng(seed)
+    heads = [(2, 1, 16), (6, 2, 16), (8, 1, 16)][seed % 3]
+    check(RandomTree(rng, num_rows, num_nodes, 80), heads, torch.float32, splits)
+
+
+def test_many_rows_fill_wide_units() -> None:
+    """19 rows under one extent: units of many rows, and one that is not full."""
+    tree = RandomTree(np.random.default_rng(3), 1, 0, 2)
+    tree.seen = [[] for _ in range(19)]
+    tree.extents = np.array([tree.take(100, list(range(19)))])
+    tree.row_ends, tree.rows = np.array([19]), np.arange(19)
+    tree.own, tree.tail_blocks = np.zeros((3, 0), np.int64), np.zeros((2, 0), np.int64)
+    tree.tail_lens = np.zeros(19, np.int64)
+    tree.rng = np.random.default_rng(0)  # its first draw is below 0.8: a unit
+    check(tree, (4, 1, 16), torch.float32, 1)
+
+
+def test_own_parts_grow_on_the_device() -> None:
+    """Adding one to `own_len` shows one slot more, across a block's end."""
+    geometry = Geometry(2, 1, 16, 4)
+    tail = np.array([[0, 0], [3, 200]])
+    nothing = np.zeros(0, np.int64)
+    plan = plan_decode(
+        geometry, nothing, nothing, nothing, np.array([[0], [100], [10]]), tail, np.array([62])
+    )
+    work = DecodeWork.empty(geometry, 1, 3, 0, 0, DEVICE, 1)
+    work.load(plan)
+    seen = [*range(100, 110), *range(3, 65)]
+    for new in (65, 66, 200, 201):
+        assert visible_slots(work)[0].tolist() == seen
+        work.own_len.add_(1)
+        seen.append(new)
+    pool = torch.randn(300, 1, 16, generator=torch.Generator().manual_seed(0))
+    q = torch.ones(1, 2, 16)
+    y = decode_attention_triton(q.to(DEVICE), *[pool.to(DEVICE)] * 2, work)
+    expected = tree_attention_ref(q.double(), pool.double(), pool.double(), [torch.tensor(seen)])
+    assert error_ratio(y.cpu(), expected) < ERROR_RATIO[torch.float32]
+
+
+def test_the_gate_weighs_bytes() -> None:
+    geometry = Geometry(32, 8, 128, 2)
+    tokens = np.array([1, 1024, 1024, 1024, 16, 64, 4096])
+    rows = np.array([512, 1, 4, 512, 2, 512, 2])
+    assert is_shared(geometry, tokens, rows).tolist() == [
+        False, False, True, True, False, True, True
+    ]  # fmt: skip
+
+
+def test_few_rows_are_cut_to_fill_the_device() -> None:
+    geometry = Geometry(32, 8, 128, 2)
+    assert splits_for(geometry, 512, 64) == 1
+    assert 4 <= splits_for(geometry, 1, 64) <= 16
+    assert splits_for(geometry, 1, 2) == 2
+
+
+def test_bytes() -> None:
+    geometry = Geometry(4, 2, 8, 2)
+    plan = plan_decode(
+        geometry, np.array([[0, 100]]), np.array([3]), np.arange(3),
+        np.array([[1], [200], [5]]), np.array([[0], [300]]), np.array([7, 0, 0]),
+        np.array([True]),
+    )  # fmt: skip
+    work = DecodeWork.empty(geometry, 3, 2, 8, 8, torch.device("cpu"))
+    work.load(plan)
+    # K and V of 100 shared and 12 own tokens; 3 partial results written and read; q and y
+    expected = 2 * 112 * 2 * 8 * 2 + 2 * 3 * 4 * 9 * 4 + 2 * 3 * 4 * 8 * 2
+    assert decode_bytes(work, 4, 2, 8, 2) == expected
+
+
+def test_refuses_head_counts() -> None:
+    q, pool = torch.zeros(1, 5, 16), torch.zeros(8, 2, 16)
+    work = DecodeWork.empty(Geometry(4, 2, 16, 4), 1, 1, 0, 0, torch.device("cpu"))
+    with pytest.raises(KernelError, match="wanted query heads a multiple of 2 kv heads, got 5"):
+        decode_attention_triton(q, pool, pool, work)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE.type == "cpu", reason="no CUDA device")
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("heads", [(32, 8, 128), (9, 3, 64)], ids=str)
+@pytest.mark.parametrize(("num_rows", "splits"), [(1, 7), (40, 3), (300, 1)])
+def test_full_size(heads, dtype, num_rows, splits) -> None:
+    tree = RandomTree(np.random.default_rng(num_rows), num_rows, 12, 1500)
+    check(tree, heads, dtype, splits)
