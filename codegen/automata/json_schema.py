@@ -45,22 +45,31 @@ def schema_rules(schema: Value) -> Rules:
 
 @dataclass(slots=True)
 class _Writer:
-    """`rules` are named by the pointers of what they stand for: all that a reference leads to.
-    `empty` is the first place found that allows no value."""
+    """`rules` are named by the pointers of what they stand for: what a reference leads to, and what
+    contains itself. `empty` is the first place found that allows no value."""
 
     document: Document
     rules: dict[str, Expr] = field(default_factory=dict)
     empty: str | None = None
+    _open: list[str] = field(default_factory=list)
+    _called: set[str] = field(default_factory=set)
 
     def expr(self, sub: Sub) -> Expr:
         """The texts of the values for which all places hold."""
-        places = [self.document.target(place) or place for place in sub]
-        if places == list(sub):
-            return self._alternatives(sub)
-        name = " ".join(place.pointer for place in places) or "#"
+        if not sub:
+            return ANY_JSON
+        places = tuple(self.document.target(place) or place for place in sub)
+        name = " ".join("#" + place.pointer for place in places)
+        if name in self._open:
+            self._called.add(name)
+            return Ref(name)
         if name not in self.rules:
-            self.rules[name] = NOTHING  # it may refer to itself
-            self.rules[name] = self._alternatives(tuple(places))
+            self._open.append(name)
+            found = self._alternatives(places)
+            self._open.pop()
+            if places == sub and name not in self._called:
+                return found
+            self.rules[name] = found
         return Ref(name)
 
     def _alternatives(self, sub: Sub) -> Expr:

@@ -3,7 +3,7 @@
 An int that has no bound on a side has there at most `INT_DIGITS` digits, or one more than its other
 bound has. A float has as many digits before the point as its bounds have, and `FLOAT_DIGITS` where
 it has none, and at most `FLOAT_DIGITS` after it; only one without any bound may have an exponent,
-of one or two digits, or a minus before a zero. So every text is a finite number.
+of one or two digits, and be -0.0. So every text is a finite number.
 Knows nothing of types and schemas.
 """
 
@@ -32,11 +32,13 @@ def int_between(low: int | None, high: int | None) -> Expr:
 
 
 def any_float() -> Expr:
-    whole = alt("0", seq(_digits("1", "9"), repeat(DIGIT, 0, FLOAT_DIGITS - 1)))
+    positive = seq(_digits("1", "9"), repeat(DIGIT, 0, FLOAT_DIGITS - 1))
     fraction = seq(".", repeat(DIGIT, 1, FLOAT_DIGITS))
     mark = chars((ord(e), ord(e)) for e in "Ee")
     exponent = seq(mark, alt("+", "-", EMPTY), repeat(DIGIT, 1, 2))
-    return seq(alt("-", EMPTY), whole, optional(fraction), optional(exponent))
+    # not -0, which is the int 0 with a second sign
+    signed = seq("-", alt(seq(positive, optional(fraction)), seq("0", fraction)))
+    return seq(alt(seq(alt("0", positive), optional(fraction)), signed), optional(exponent))
 
 
 def float_between(

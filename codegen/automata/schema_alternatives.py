@@ -7,7 +7,7 @@ value that two of them allow is not valid.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from urllib.parse import unquote
 
@@ -32,6 +32,7 @@ class Document:
         found = [Flat(pointer)]
         for place in sub:
             found = _product(found, self._of_place(place, within), place)
+        self._check_picked(found)
         return found
 
     def target(self, place: Place) -> Place | None:
@@ -62,14 +63,18 @@ class Document:
         for i, inner in enumerate(list_at(place, "allOf")):
             found = _product(found, self._of_place(place.inner(inner, "allOf", i), within), place)
         for word in ("anyOf", "oneOf"):
-            options = [
-                self._of_place(place.inner(inner, word, i), within)
-                for i, inner in enumerate(list_at(place, word))
-            ]
+            if word in schema:
+                found = _product(found, self._options(place, word, within), place)
+        return found
+
+    def _options(self, place: Place, word: str, within: tuple[str, ...]) -> list[Flat]:
+        found = []
+        for i, inner in enumerate(list_at(place, word)):
+            option = self._of_place(place.inner(inner, word, i), within)
             if word == "oneOf":
-                self._check_disjoint(place, options)
-            if options:
-                found = _product(found, [flat for option in options for flat in option], place)
+                picked = (place.at(word), i)
+                option = [replace(flat, picked=(*flat.picked, picked)) for flat in option]
+            found += option
         return found
 
     def _look_up(self, place: Place) -> Place:
@@ -90,14 +95,16 @@ class Document:
                 raise ConstraintError(f"there is nothing at `{reference}`", pointer=at)
         return Place(found, pointer)
 
-    def _check_disjoint(self, place: Place, options: list[list[Flat]]) -> None:
-        for (i, first), (j, second) in combinations(enumerate(options), 2):
-            if not all(self._excludes(a, b, 3) for a in first for b in second):
-                raise NotSupported(
-                    f"the options {i} and {j} of this `oneOf` may both hold: they differ neither in"
-                    " type, nor in a bound, nor in a required property",
-                    pointer=place.at("oneOf"),
-                )
+    def _check_picked(self, alternatives: list[Flat]) -> None:
+        for a, b in combinations(alternatives, 2):
+            others = dict(b.picked)
+            for pointer, option in a.picked:
+                if others.get(pointer, option) != option and not self._excludes(a, b, 3):
+                    raise NotSupported(
+                        f"the options {option} and {others[pointer]} of this `oneOf` may both hold:"
+                        " they differ neither in type, nor in a bound, nor in a required property",
+                        pointer=pointer,
+                    )
 
     def _excludes(self, a: Flat, b: Flat, depth: int) -> bool:
         """Whether surely no value is both; `depth` limits how far into objects this looks."""

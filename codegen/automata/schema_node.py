@@ -53,7 +53,8 @@ class Flat:
     """`types` are those that are allowed, `hints` those that a keyword speaks of; `values` are
     those of enum or const. `low` and `high` are bounds, `above` and `below` bounds that exclude
     themselves. A pattern or format goes with its pointer. `additional` is None where nothing is
-    said of other properties, `items` where nothing is said of the items behind `prefix`."""
+    said of other properties, `items` where nothing is said of the items behind `prefix`. `picked`
+    are the options of oneOf that this is: the pointer of each, and which."""
 
     pointer: str
     types: frozenset[str] = ALL_TYPES
@@ -74,6 +75,7 @@ class Flat:
     items: Sub | None = None
     min_items: int = 0
     max_items: int | None = None
+    picked: tuple[tuple[str, int], ...] = ()
 
     def of_property(self, name: str) -> Sub:
         return self.properties.get(name, self.additional or ())
@@ -108,6 +110,7 @@ def both(a: Flat, b: Flat) -> Flat:
         items=_all_of(a.items, b.items),
         min_items=max(a.min_items, b.min_items),
         max_items=min(_given(a.max_items, b.max_items), default=None),
+        picked=_joined(a.picked, b.picked),
     )
 
 

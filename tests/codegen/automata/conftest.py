@@ -11,6 +11,7 @@ import pytest
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
+from sglc.codegen.automata.closing import Closing, State
 from sglc.codegen.automata.constraint import ByteDfa
 from sglc.codegen.automata.vocabulary import Vocabulary, vocabulary_of
 from sglc.runtime.model.load import load_spec
@@ -116,6 +117,52 @@ def draw() -> Callable[[ByteDfa, random.Random], str]:
         return text.decode()
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def wander() -> Callable[..., str]:
+    """A text of the rules that a tracker follows: at random for `size` bytes, then as short as can
+    be. Classes of bytes are equally likely, so that structure is as common as characters."""
+
+    def wander(closing: Closing, rng: random.Random, size: int = 40) -> str:
+        state, text = closing.start(), bytearray()
+        while not (state.is_whole and (not state.frames or rng.random() < 0.2)):
+            if len(text) >= size:
+                return (bytes(text) + closing.completion(state)).decode()
+            text.append(rng.choice(sorted(_some_of_each_class(state))))
+            state = closing.advance(state, text[-1:])
+        return text.decode()
+
+    return wander
+
+
+@cache
+def _by_class(classes: bytes) -> dict[int, list[int]]:
+    members: dict[int, list[int]] = {}
+    for byte, class_ in enumerate(classes):
+        members.setdefault(class_, []).append(byte)
+    return members
+
+
+def _some_of_each_class(state: State) -> set[int]:
+    found: set[int] = set()
+    for frame in state.frames:
+        for class_, target in enumerate(frame.node.next[frame.place]):
+            if target >= 0:
+                members = _by_class(frame.node.classes)[class_]
+                found |= {members[0], members[-1], members[len(members) // 2]}
+    return found
+
+
+@pytest.fixture(scope="session")
+def follows() -> Callable[[Closing, str], bool]:
+    """Whether a text is one of a tracker's rules."""
+
+    def follows(closing: Closing, text: str) -> bool:
+        state = closing.advance(closing.start(), text.encode())
+        return state is not None and state.is_whole
+
+    return follows
 
 
 def bytes_to_end(dfa: ByteDfa) -> np.ndarray:
