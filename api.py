@@ -155,13 +155,15 @@ def compile(
     model: str | Path | Model | None = None,
     program: str | None = None,
     define: Mapping[str, Value] | None = None,
+    sample: Iterable[Mapping[str, Value]] | None = None,
 ) -> Program:
     """Compile a program for a model.
 
     `path_or_source` is a path, or the program's text (a str with a line break in it). `model` is
     what `--model` takes, or a `sglc.testing.Model`; None is the embedded model, fetched once.
-    `program` picks one of several in the file; `define` replaces consts. Raises CompileError with
-    all that is wrong.
+    `program` picks one of several in the file; `define` replaces consts. `sample` are rows like
+    those to come, by which `any_order` blocks choose their order. Raises CompileError with all that
+    is wrong.
     """
     from sglc.compiler.driver import compile_file
 
@@ -172,6 +174,7 @@ def compile(
         spec=_session(model).spec,
         program=program,
         defines=define or {},
+        sample=None if sample is None else ((f"row {i}", dict(r)) for i, r in enumerate(sample)),
     )
     return Program(result.plan, model=model, warnings=tuple(result.warnings))
 

@@ -35,6 +35,7 @@ USER_ERRORS = (
     ("sglc.codegen.plan_file", "PlanError"),
     ("sglc.commands", "UsageError"),
     ("sglc.compiler.driver", "UnknownPass"),
+    ("sglc.compiler.sample", "SampleError"),
     ("sglc.runtime.results.append_file", "ResultError"),
     ("sglc.runtime.extern_file", "ExternError"),
     ("sglc.runtime.model.errors", "ModelError"),
@@ -201,6 +202,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_passes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sample",
+        metavar="FILE",
+        help="rows as JSON Lines, to choose the order of any_order blocks by",
+    )
     for name, what in (("--print-after", "print the IR after this pass"), ("--skip", "skip it")):
         parser.add_argument(name, metavar="PASS", action="append", default=[], help=what)
 

@@ -149,6 +149,8 @@ def explain(args: argparse.Namespace) -> int:
     if args.file.endswith(".sgl"):
         plan = _compile(args, _session(args.model)).plan
     else:
+        if args.sample is not None:
+            raise UsageError("--sample is for .sgl files; a plan has its order compiled in")
         plan = read_plan(Path(args.file))
     print(json.dumps(report.explain_json(plan)) if args.json else report.explain(plan))
     return DONE
@@ -183,13 +185,16 @@ def _session(name: str | None) -> Session:
 
 def _compile(args: argparse.Namespace, session: Session) -> CompileResult:
     from sglc.compiler.driver import compile_file
+    from sglc.runtime.rows.row_file import read_values
 
+    sample = getattr(args, "sample", None)
     result = compile_file(
         Path(args.file),
         None,
         spec=session.spec,
         program=args.program,
         defines=_defines(args),
+        sample=None if sample is None else read_values(sample),
         skip=getattr(args, "skip", ()),
         print_after=getattr(args, "print_after", ()),
         out=print,

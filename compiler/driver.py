@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from sglc.compiler.diagnostics import Diagnostic, nearest, sort
 from sglc.compiler.fit import check_size, fit
 from sglc.compiler.lower.module import lower
 from sglc.compiler.pass_notes import warnings_of_removed
+from sglc.compiler.sample import measure
 from sglc.compiler.template_notes import template_notes
 from sglc.ir.host.expr import Value
 from sglc.ir.module import Module
@@ -63,22 +64,26 @@ def compile_file(
     spec: ModelSpec,
     program: str | None = None,
     defines: Mapping[str, Value] | None = None,
+    sample: Iterable[tuple[str, Value]] | None = None,
     skip: Collection[str] = (),
     print_after: Collection[str] = (),
     out: Callable[[str], None] = print,
 ) -> CompileResult:
     """Compile the program in the file `path`, or in `text`, for a model.
 
+    `sample` are rows like those that it will run on, each with its place in words, to measure which
+    order of an `any_order` block shares most.
     `skip` leaves out optimizations by name; `print_after` gives the IR after these passes (or
-    "lower") to `out`. Raises CompileErrors with all that is wrong with the program, UnknownPass,
-    and InternalError for what is wrong with us.
+    "lower") to `out`. Raises CompileErrors with all that is wrong with the program, SampleError,
+    UnknownPass, and InternalError for what is wrong with us.
     """
     _check_names(skip, print_after)
     clock = _Clock()
     checked = check(path, text, program=program, defines=defines or {}, spec=spec)
     clock.lap("check")
+    measured = None if sample is None else measure(checked, sample)
     try:
-        module = lower(checked)
+        module = lower(checked, measured)
         verify(module)
     except Exception as error:
         raise InternalError(_accusation(LOWER, None, error, path)) from error

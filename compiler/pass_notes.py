@@ -14,7 +14,7 @@ from sglc.ir.span import Source, Span
 _SHOWN_PLACES = 6
 
 # what stands between the count and the target
-_TARGET = {"merged": "with", "hoisted": "out of"}
+_TARGET = {"merged": "with", "hoisted": "out of", "reordered": "in"}
 
 
 def note_lines(notes: Iterable[PassNote], sources: Sequence[Source]) -> list[str]:

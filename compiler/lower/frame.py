@@ -15,8 +15,10 @@ from typing import Protocol
 from sglc.compiler import syntax
 from sglc.compiler.checked import CheckedProgram
 from sglc.compiler.lower import facts
+from sglc.compiler.sample import Sample
 from sglc.ir import ops
 from sglc.ir.host import expr as host
+from sglc.ir.note import PassNote
 from sglc.ir.span import Span
 from sglc.ir.types import BOOL, FLOAT, INT, NULL, STR, Type
 from sglc.passes.stages import Stage
@@ -29,6 +31,12 @@ class Unit(Protocol):
 
     @property
     def checked(self) -> CheckedProgram: ...
+
+    @property
+    def sample(self) -> Sample | None: ...
+
+    @property
+    def notes(self) -> list[PassNote]: ...
 
     def fragment(self, fragment: syntax.Fragment, role: str | None, keeps_whole: bool) -> str:
         """The IR name of `fragment` for contexts in which `role` stands open, and for callers whose
@@ -53,6 +61,7 @@ class FunctionScope:
     keeps_whole: bool = False  # the callers' defaults forbid to cut records (`records.py`)
     ids: Iterator[int] = field(default_factory=itertools.count)
     stages: dict[int, Stage] = field(default_factory=dict)  # by value id
+    origins: dict[int, frozenset[str]] = field(default_factory=dict)  # parameters, by value id
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +171,14 @@ class Frame:
         """When `value` is known: with the model's outputs, unless `derive` said otherwise."""
         return self.scope.stages.get(value.id, Stage.GEN)
 
+    def origins(self, value: ops.Value) -> frozenset[str]:
+        """The parameters that `value` is computed from, where it is known before running."""
+        return self.scope.origins.get(value.id, frozenset())
+
     def derive(self, value: ops.Value, *sources: ops.Value) -> None:
-        """Note that `value` is known as soon as `sources` are."""
+        """Note that `value` is known as soon as `sources` are, and depends on what they do."""
         self.scope.stages[value.id] = max(map(self.stage, sources), default=Stage.CONST)
+        self.scope.origins[value.id] = frozenset().union(*map(self.origins, sources))
 
 
 def merge(

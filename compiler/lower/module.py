@@ -16,24 +16,29 @@ from sglc.compiler.lower.expressions import lower_expr
 from sglc.compiler.lower.fit import holds_floats
 from sglc.compiler.lower.frame import CONTEXT, Frame, FunctionScope
 from sglc.compiler.lower.statements import lower_block, lower_return, returns_names
+from sglc.compiler.sample import Sample
 from sglc.ir import ops
 from sglc.ir.host import expr as host
 from sglc.ir.module import ExternDecl, Function, Module, Param
+from sglc.ir.note import PassNote, summed
 from sglc.ir.types import NULL
 from sglc.passes.stages import Stage
 
 
-def lower(checked: CheckedProgram) -> Module:
-    """The IR of a checked program. Never fails on one that the checker passed."""
-    return _Lowering(checked).module()
+def lower(checked: CheckedProgram, sample: Sample | None = None) -> Module:
+    """The IR of a checked program. Never fails on one that the checker passed. Of a `sample`, the
+    order of `any_order` blocks depends on how many values inputs take in it."""
+    return _Lowering(checked, sample).module()
 
 
 class _Lowering:
     """`wanted` are the fragments met so far, each with the role that stands open at the call, and
     whether what it inherits there keeps records whole."""
 
-    def __init__(self, checked: CheckedProgram) -> None:
+    def __init__(self, checked: CheckedProgram, sample: Sample | None) -> None:
         self.checked = checked
+        self.sample = sample
+        self.notes: list[PassNote] = []
         self.wanted: dict[tuple[syntax.Fragment, str | None, bool], str] = {}
 
     def fragment(self, fragment: syntax.Fragment, role: str | None, keeps_whole: bool) -> str:
@@ -49,7 +54,8 @@ class _Lowering:
             # lowering a fragment may ask for more of them
             wanted, name = list(self.wanted.items())[len(functions)]
             functions.append(self._fragment(*wanted, name))
-        return Module(program, tuple(functions), tuple(self._externs()), self.checked.sources)
+        externs, notes = tuple(self._externs()), summed(self.notes)
+        return Module(program, tuple(functions), externs, self.checked.sources, notes)
 
     def _scope(self, owner: facts.Owner, role: str | None, keeps_whole: bool) -> FunctionScope:
         return FunctionScope(
@@ -74,6 +80,9 @@ class _Lowering:
         for param in owner.params:
             value = frame.value(self.checked.types[param.type], param.name.text)
             frame.scope.stages[value.id] = Stage.INPUT
+            # what a fragment is called with is not known here, so it is under no parameter's name
+            name = value.name if isinstance(owner, syntax.Program) else ""
+            frame.scope.origins[value.id] = frozenset([name])
             frame.names[param.name.text] = value
             params.append(value)
         frame.names[CONTEXT] = context

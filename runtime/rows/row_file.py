@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from sglc.ir.host.expr import Value
 from sglc.runtime.row import RowFailed
 from sglc.runtime.rows.bind import InputError, InputRow, RowBinder
 from sglc.runtime.rows.json_lines import BadJson, parse_line, read_lines
@@ -87,6 +88,25 @@ class RowFile:
             return InputRow(RowFailed(index, bad.code, bad.message, place=place), digest=digest)
         row, passed = self._binder.bind(index, raw, place)
         return InputRow(row, passed, digest)
+
+
+def read_values(name: str) -> Iterator[tuple[str, Value]]:
+    """The value of each line of a JSON Lines file, unchecked, with its place in words. Raises
+    InputError, for a bad line too."""
+    num_rows = 0
+    with _open(name) as stream:
+        for number, line in read_lines(stream):
+            if num_rows == 0:
+                _refuse_other_formats(name, line)
+            place = f"{name}: row {num_rows} (line {number})"
+            try:
+                value = parse_line(line)
+            except BadJson as bad:
+                raise InputError(f"{place}: {bad.message}") from None
+            yield place, value
+            num_rows += 1
+    if num_rows == 0:
+        raise InputError(f"{name} is empty: expected JSON Lines, one object a line")
 
 
 def _open(name: str) -> BinaryIO:
