@@ -264,7 +264,7 @@ def test_an_internal_error_asks_for_a_report(sglc: Sglc, monkeypatch: pytest.Mon
 
 
 def test_a_failed_pass_asks_for_a_report_once(sglc: Sglc, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(checked: object) -> None:
+    def broken(*given: object) -> None:
         raise RuntimeError("oh")
 
     monkeypatch.setattr(driver, "lower", broken)
