@@ -9,6 +9,7 @@ from sglc.compiler import syntax
 from sglc.compiler.check.appending import expressions_of
 from sglc.compiler.check.effects import direct_calls, generates
 from sglc.compiler.check.flow import blocks, statements
+from sglc.compiler.check.options import CONSTRAINTS
 from sglc.compiler.check.report import Report
 from sglc.compiler.check.scope import Scope
 from sglc.compiler.check.tables import Function, Tables
@@ -91,7 +92,7 @@ def warn_of_trailing_spaces(body: syntax.Block, report: Report) -> None:
     for first, second in _neighbours(body):
         if isinstance(second, syntax.Reasoning) and second.body:
             second = second.body[0]
-        if not isinstance(first, syntax.Text) or not isinstance(second, syntax.Gen):
+        if not isinstance(first, syntax.Text) or not _is_free(second):
             continue
         last = first.value.parts[-1] if first.value.parts else ""
         if isinstance(last, str) and last.endswith(" "):
@@ -103,6 +104,15 @@ def warn_of_trailing_spaces(body: syntax.Block, report: Report) -> None:
                 secondary=((second, "generated from there"),),
                 help="leave the space out; the model writes its own",
             )
+
+
+def _is_free(stmt: syntax.Stmt) -> bool:
+    """A gen that may begin with a space of its own."""
+    if not isinstance(stmt, syntax.Gen):
+        return False
+    is_str = isinstance(stmt.type, syntax.NamedType) and stmt.type.name.text == "str"
+    is_constrained = any(option.name.text in CONSTRAINTS for option in stmt.options)
+    return (stmt.type is None or is_str) and not is_constrained
 
 
 def _neighbours(body: syntax.Block) -> Iterator[tuple[syntax.Stmt, syntax.Stmt]]:
