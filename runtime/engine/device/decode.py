@@ -20,6 +20,7 @@ from sglc.kernels.decode_attention import decode_attention
 from sglc.kernels.decode_work import BLOCK, DecodePlan, DecodeWork, Geometry, splits_for
 from sglc.kernels.lane_tensors import LaneTensors
 from sglc.kernels.sample_step import sample_step
+from sglc.runtime.engine.device.forward import forward_over
 from sglc.runtime.engine.device.transfer import send
 from sglc.runtime.engine.memory import KVPool
 from sglc.runtime.models.transformer import Transformer
@@ -89,7 +90,7 @@ class DecodeStep:
     def __init__(
         self, model: Transformer, pool: KVPool, tensors: LaneTensors, geometry: Geometry
     ) -> None:
-        self._model = model
+        self._forward = forward_over(model, pool)
         self._pool = pool
         self._tensors = tensors
         self._geometry = geometry
@@ -137,14 +138,11 @@ class DecodeStep:
         slots = slots.long()
         work.own_len.add_(batch.steps)
 
-        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            pool.write(layer, slots, k, v)
-            return decode_attention(q.contiguous(), pool.k[layer], pool.v[layer], work)
+        def attend(layer: int, q: Tensor) -> Tensor:
+            return decode_attention(q, pool.k[layer], pool.v[layer], work)
 
-        every = torch.arange(len(lanes), device=self._device)
-        batch.logits = self._model.forward(
-            tensors.tokens[lanes], tensors.positions[lanes].long(), attend, every
-        )
+        tokens, positions = tensors.tokens[lanes], tensors.positions[lanes].long()
+        batch.logits = self._forward(tokens, positions, slots, attend, None)
         if not batch.samples:
             return
         sample_step(batch.logits, batch.rows, tensors)
@@ -153,7 +151,7 @@ class DecodeStep:
     def _new_batch(self, size: Size) -> Batch:
         B, device = size.rows, self._device
         fixed = torch.zeros(5 * B + 1, dtype=torch.int32, device=device)
-        parts, own_len, rows, steps, num_units = fixed.split([2 * B, B, B, B, 1])
+        parts, own_len, rows, steps, num_units = torch.split(fixed, [2 * B, B, B, B, 1])
         num_splits = splits_for(self._geometry, B, size.blocks)
         y, lse = self._scratch(size.entries + B * num_splits)
 

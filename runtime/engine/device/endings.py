@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sglc.kernels.lane_tensors import ENDED, MAY_STOP, RUNNING
+from sglc.kernels.lane_tensors import ENDED, FORCED, MAY_STOP, RUNNING
 from sglc.runtime.engine.device.lane_options import LaneOptions
 from sglc.runtime.engine.device.lanes import DeviceLanes
 from sglc.runtime.engine.generation import Finished
@@ -79,9 +79,10 @@ class Endings:
             pieces.pop()
             ended = Ended()
         elif job.walk is not None:
-            step = job.walk.look(b"".join(pieces))
-            if isinstance(step, Forced):
-                job.force(tokens, step.ids)
+            step = job.walk.look(b"".join(pieces), job.growth - count)
+            if isinstance(step, Forced) or (step is None and status == FORCED):
+                # the lane stands still: it starts again after the forced text, if there is any
+                job.force(tokens, () if step is None else step.ids)
                 landed.forced.append((job, len(tokens) - 1))
                 return
             ended = step

@@ -302,9 +302,9 @@ class DeviceEngine:
                     self._endings.note(job, report)
         if flight.scores is not None:
             flight.scores.deliver()
-            for job in dict.fromkeys(flight.scores.jobs):
-                if job.is_admitted and job.choices.is_complete:
-                    results += self._finish_score(job)
+            for scored in dict.fromkeys(flight.scores.jobs):
+                if scored.is_admitted and scored.choices.is_complete:
+                    results += self._finish_score(scored)
         if flight.outcome is not None:
             landed = self._endings.read(flight.lanes, flight.serials, flight.outcome.array())
             results += self._settle(landed)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from sglc.kernels.prefill_attention import prefill_attention
 from sglc.kernels.prefill_work import PrefillWork, plan_prefill
+from sglc.runtime.engine.device.forward import forward_over
 from sglc.runtime.engine.device.transfer import send
 from sglc.runtime.engine.memory import KVPool
 from sglc.runtime.engine.prefill import Prefill, Read
@@ -78,32 +80,32 @@ class PrefillStep:
     """Runs prefill steps of `model`, with KV in `pool`."""
 
     def __init__(self, model: Transformer, pool: KVPool) -> None:
-        self._model = model
+        self._forward = forward_over(model, pool)
+        self._device = model.device
         self._pool = pool
         self._group = model.config.num_heads // model.config.num_kv_heads
 
     def run(self, prefill: Prefill) -> tuple[Tensor, dict[Read, int]]:
         """Logits [R, V] fp32, and the row of each read in them. KV of all segments is in the pool
         for whatever is launched later."""
-        pool, device = self._pool, self._model.device
+        pool, device = self._pool, self._device
         layout = lay_out(prefill, pool.scratch)
         plan = plan_prefill(self._group, layout.segments, layout.extent_ends, layout.extents)
         arrays = (layout.tokens, layout.positions, layout.slots, layout.logit_rows)
         T, R = len(layout.tokens), len(layout.logit_rows)
         there = send(np.concatenate(arrays), device)
-        tokens, positions, slots, logit_rows = there.split([T, T, T, R])
+        tokens, positions, slots, logit_rows = torch.split(there, [T, T, T, R])
         U, X = plan.units.size, plan.extents.size
         num_units = np.array([len(plan.units)], dtype=np.int32)
         planned = send(
             np.concatenate([plan.units.reshape(-1), plan.extents.reshape(-1), num_units]), device
         )
-        units, extents, count = planned.split([U, X, 1])
+        units, extents, count = torch.split(planned, [U, X, 1])
         work = PrefillWork(units.view(-1, 5), count, extents.view(-1, 3))
 
-        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            pool.write(layer, slots, k, v)
-            return prefill_attention(q.contiguous(), pool.k[layer], pool.v[layer], work)
+        def attend(layer: int, q: Tensor) -> Tensor:
+            return prefill_attention(q, pool.k[layer], pool.v[layer], work)
 
-        logits = self._model.forward(tokens, positions, attend, logit_rows)
+        logits = self._forward(tokens, positions, slots, attend, logit_rows)
         places = dict(zip(prefill.reads, layout.places.tolist(), strict=True))
         return logits, places
