@@ -8,6 +8,7 @@ characters are one when case is ignored, is asked of `re` itself: its Unicode ta
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cache
 
@@ -59,13 +60,13 @@ def category(letter: str, *, ascii_only: bool) -> Ranges:
 
 def ignore_case(ranges: Ranges, *, ascii_only: bool) -> Ranges:
     """The set with every character that is the same as one of it when case is ignored."""
-    others = [
-        one(other)
-        for character, same in _case_variants(ascii_only).items()
-        if any(low <= character <= high for low, high in ranges)
-        for other in same
-    ]
-    return union(ranges, *others)
+    lows = [low for low, _ in ranges]
+    others: list[tuple[int, int]] = []
+    for character, same in _case_variants(ascii_only).items():
+        place = bisect_right(lows, character) - 1
+        if place >= 0 and character <= ranges[place][1]:
+            others.extend((other, other) for other in same)
+    return union(ranges, tuple(others))
 
 
 @cache

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sglc.codegen.automata.limits import MAX_STATES, TooLarge
+from sglc.codegen.automata.spans import Spans, spans_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,12 +42,12 @@ def intersect(first: ClassDfa, second: ClassDfa) -> ClassDfa:
 
 def trim(dfa: ClassDfa) -> ClassDfa | None:
     """Without the states from which no final state can be reached; None if no text is accepted."""
-    sources, order, starts = predecessors(dfa.next)
+    before = predecessors(dfa.next)
     is_alive = dfa.is_final.copy()
     front = np.flatnonzero(is_alive)
     while front.size:
-        before = sources[gather(order, starts, front)]
-        front = np.unique(before[~is_alive[before]])
+        sources, _ = before.rows(front)
+        front = np.unique(sources[~is_alive[sources]])
         is_alive[front] = True
     if not is_alive[0]:
         return None
@@ -55,20 +56,9 @@ def trim(dfa: ClassDfa) -> ClassDfa | None:
     return ClassDfa(number[dfa.next[is_alive]], dfa.is_final[is_alive])
 
 
-def predecessors(
-    next_: NDArray[np.int32],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Edges by target: `sources[order[starts[t] : starts[t + 1]]]` lead to t."""
+def predecessors(next_: NDArray[np.int32]) -> Spans:
+    """For each state those that lead to it, once for each class."""
     sources, classes = np.nonzero(next_ >= 0)
     targets = next_[sources, classes]
     order = np.argsort(targets, kind="stable")
-    return sources, order, np.searchsorted(targets[order], np.arange(len(next_) + 1))
-
-
-def gather(
-    order: NDArray[np.int64], starts: NDArray[np.int64], targets: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The edges that lead to any of the targets."""
-    counts = starts[targets + 1] - starts[targets]
-    firsts = np.repeat(starts[targets] - np.cumsum(counts) + counts, counts)
-    return order[firsts + np.arange(len(firsts))]
+    return spans_of(targets[order], sources[order], len(next_))

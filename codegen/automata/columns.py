@@ -30,21 +30,33 @@ def token_columns(
     ahead = np.concatenate([steps.next, np.full((1, num_classes), -1, np.int32)]).astype(np.int16)
     by_class = np.ascontiguousarray(ahead.T)  # [K, E + 1]
     columns = _Columns(num_states)
-    place = np.full(vocabulary.size, _STAY)
-    place[vocabulary.lengths == 0] = _NOWHERE
-    for ids, bytes_ in vocabulary.levels:
-        keys = place[ids] * num_classes + steps.classes[bytes_]
-        is_needed = np.zeros(len(columns.all) * num_classes, bool)
-        is_needed[keys] = True
-        is_needed[: num_classes * (_NOWHERE + 1)] = False
-        after = np.zeros(len(is_needed), np.int64)
-        for key in np.flatnonzero(is_needed):
+    place = np.full(vocabulary.size, _NOWHERE)
+    nodes, node_place = np.array([0]), np.array([_STAY])
+    for level in vocabulary.trie:
+        nodes, counts = level.below.rows(nodes)
+        keys = np.repeat(node_place, counts) * num_classes + steps.classes[level.bytes[nodes]]
+        after = np.zeros(len(columns.all) * num_classes, np.int64)
+        after[keys] = 1
+        for key in np.flatnonzero(after):
             column, class_ = divmod(int(key), num_classes)
             after[key] = columns.place(by_class[class_][columns.all[column]])
-        place[ids] = after[keys]
-    used, place = np.unique(np.append(place, _NOWHERE), return_inverse=True)
+        is_alive = after[keys] != _NOWHERE
+        nodes, node_place = nodes[is_alive], after[keys[is_alive]]
+        ids, counts = level.ids.rows(nodes)
+        place[ids] = np.repeat(node_place, counts)
+        if not nodes.size:
+            break
+    used, number = _used(place, len(columns.all))
     table_state = np.append(steps.table_state, -1).astype(np.int16)
-    return place[:-1], table_state[np.stack([columns.all[column] for column in used])]
+    return number[place], table_state[np.stack([columns.all[column] for column in used])]
+
+
+def _used(place: NDArray[np.int64], num_places: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The places in use, _NOWHERE always among them, and the number of each among these."""
+    is_used = np.zeros(num_places, bool)
+    is_used[place] = True
+    is_used[_NOWHERE] = True
+    return np.flatnonzero(is_used), np.cumsum(is_used) - 1
 
 
 class _Columns:

@@ -43,14 +43,14 @@ def restrict_lead(
     rank = np.zeros(len(place), np.int64)
     rank[ids] = 1 + np.arange(len(ids))
     length = np.minimum(vocabulary.lengths, len(lead) + 1)
-    kinds = np.column_stack([place, length, rank])
-    _, first, kind = np.unique(kinds, axis=0, return_index=True, return_inverse=True)
+    kinds = (place * (len(lead) + 2) + length) * (len(ids) + 1) + rank
+    _, first, kind = np.unique(kinds, return_index=True, return_inverse=True)
     restricted = columns[place[first]]
     for start, state in enumerate(states):
         if canonical[start] >= 0:
             goes_on = vocabulary.lengths[first] > len(lead) - start
             restricted[~goes_on & (first != canonical[start]), state] = -1
-    return kind.reshape(-1), restricted
+    return kind, restricted
 
 
 def _first_token(text: bytes, vocabulary: Vocabulary) -> int | None:

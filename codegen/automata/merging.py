@@ -77,8 +77,9 @@ def _can_go_on(
     """A value makes one token of `suffix`, the end of `text` after the ids `before`, and more."""
     for rest in _continuations(suffix, 0, steps, vocabulary):
         joined = vocabulary.encode(text + rest)
-        is_same = joined[: len(before)] == before
-        if is_same and len(vocabulary.tokens[joined[len(before)]]) > len(suffix):
+        if joined[: len(before)] == before and any(
+            len(vocabulary.tokens[id]) > len(suffix) for id in joined[len(before) :][:1]
+        ):
             return True
     return False
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sglc.codegen.automata.class_dfa import ClassDfa, gather, predecessors
+from sglc.codegen.automata.class_dfa import ClassDfa, predecessors
 
 
 def minimize(dfa: ClassDfa) -> ClassDfa:
@@ -28,7 +28,7 @@ def minimize(dfa: ClassDfa) -> ClassDfa:
 
 def _blocks(dfa: ClassDfa) -> NDArray[np.int64]:
     """The block of each state, numbered from 0 without gaps."""
-    sources, order, starts = predecessors(dfa.next)
+    before = predecessors(dfa.next)
     block = np.append(dfa.is_final.astype(np.int64), -1)  # the last stands for "no state"
     sizes = np.bincount(block[:-1], minlength=2).tolist()
     affected = np.arange(len(dfa.is_final))
@@ -50,7 +50,8 @@ def _blocks(dfa: ClassDfa) -> NDArray[np.int64]:
                 sizes[old] -= len(part)
                 sizes.append(len(part))
                 renamed.extend(part)
-        affected = np.unique(sources[gather(order, starts, np.array(renamed, np.int64))])
+        sources, _ = before.rows(np.array(renamed, np.int64))
+        affected = np.unique(sources)
     return np.unique(block[:-1], return_inverse=True)[1]
 
 

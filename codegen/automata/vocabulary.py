@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sglc.codegen.automata.trie import Level, trie_of
+
 
 class Tokenizer(Protocol):
     """What a vocabulary is made from: part of the runtime's tokenizer."""
@@ -57,18 +59,8 @@ class Vocabulary:
         return int(self.lengths.max(initial=0))
 
     @cached_property
-    def levels(self) -> tuple[tuple[NDArray[np.int32], NDArray[np.uint8]], ...]:
-        """For each place in a token, from 0: the ids of the tokens that have a byte there, and
-        these bytes."""
-        flat = np.frombuffer(b"".join(self.tokens), np.uint8)
-        starts = np.cumsum(self.lengths) - self.lengths
-        levels: list[tuple[NDArray[np.int32], NDArray[np.uint8]]] = []
-        ids = np.flatnonzero(self.lengths > 0).astype(np.int32)
-        while ids.size:
-            place = len(levels)
-            levels.append((ids, flat[starts[ids] + place]))
-            ids = ids[self.lengths[ids] > place + 1]
-        return tuple(levels)
+    def trie(self) -> tuple[Level, ...]:
+        return trie_of(self.tokens)
 
     def beginning_with(self, prefix: bytes) -> Iterator[bytes]:
         """The distinct tokens that are longer than `prefix` and begin with it, in order."""
