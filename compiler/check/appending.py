@@ -115,7 +115,7 @@ def _check_token_range(expressions: Expressions, options: dict[str, syntax.Keywo
 
 def _read(statements: Statements, metas: dict[str, Type]) -> dict[str, Type]:
     """Those of the metas that the function reads anywhere; others need not be kept."""
-    read = metas_read(statements.scope.body)
+    read = statements.scope.metas_read
     return {name: type for name, type in metas.items() if name in read}
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sglc.compiler import syntax
 from sglc.compiler.check import relations
+from sglc.compiler.check.appending import metas_read
 from sglc.compiler.check.expressions import Expressions
 from sglc.compiler.check.options import EXTERN_OPTIONS, check_options
 from sglc.compiler.check.report import Report
@@ -110,7 +111,8 @@ class Functions:
         self._open.discard(function)
 
     def _check_body(self, function: Function, hints: dict[str, Type]) -> tuple[Scope, Returned]:
-        scope = Scope(self.tables, self.tables.homes[function], hints=hints, body=function.body)
+        home, metas = self.tables.homes[function], metas_read(function.body)
+        scope = Scope(self.tables, home, hints=hints, metas_read=metas)
         for param in function.params:
             if param.name.text not in scope.variables:
                 type = self._params[function][param.name.text]

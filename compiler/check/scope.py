@@ -71,13 +71,14 @@ class Branch:
 @dataclass(slots=True)
 class Scope:
     """`state` is what holds at the current point, None where no path leads. `forks` are those
-    around the current point, innermost last."""
+    around the current point, innermost last; `metas_read` the names of metas that stand after a dot
+    anywhere in the function."""
 
     tables: Tables
     module: Module
     is_const: bool = False  # of an expression that is evaluated while compiling
     hints: Mapping[str, Type] = field(default_factory=dict)
-    body: syntax.Block = ()
+    metas_read: frozenset[str] = frozenset()
     variables: dict[str, Variable] = field(default_factory=dict)
     meta_types: dict[str, Type] = field(default_factory=dict)
     state: State | None = field(default_factory=State)
