@@ -214,9 +214,12 @@ class _Walk:
         self.texts[op.value.id] = (_shorter(extent(op.value.type), most),)
         size = self.size(op.context).begun(self.measure).settled(self.measure).grown(least, most)
         if op.piece is not None:
-            # all pieces of a value have max_tokens together
+            # all pieces of a value have max_tokens together, and leave them to the texts behind
+            texts = (part for part in op.piece.after if isinstance(part, str))
+            kept = sum(map(self.measure.count, texts))
             base = self.size(op.piece.base).begun(self.measure).settled(self.measure)
-            size = replace(size, most=plus(base.most, most))
+            room = None if most is None else max(most - kept, 0)
+            size = replace(size, most=plus(base.most, room))
         # text before a stop may stand at the start of the next run
         may_stop = any(name in options for name in _STOPS)
         return size.with_parts((NOTHING,)) if may_stop else size

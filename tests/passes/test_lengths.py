@@ -92,6 +92,28 @@ def test_gens_count_by_their_options() -> None:
     assert (found.shortest, found.longest) == (1 + 3 + 128, 1 + 7 + 128 + 7)
 
 
+def test_pieces_of_a_value_have_max_tokens_together() -> None:
+    opened = 'piece since %4 before "{a:" after'
+    found = bounds(
+        f"""
+  %1: ctx = start
+  %2: int = let 20
+  %3: str = let "say {{a:"
+  %4: ctx = append %1, %3
+  %5: ctx, %6: int = gen from %4 as int with (max_tokens=%2) path [0, 0] {opened} [",b:", int, "}}"]
+  %7: str = let ",b:"
+  %8: ctx = append %5, %7
+  %9: ctx, %10: int = gen from %8 as int with (max_tokens=%2) path [0, 1] \\
+    piece since %4 before ",b:" after ["}}"]
+  %11: str = let "}}"
+  %12: ctx = append %9, %11
+  leave %12, %0""".replace("\\\n", "")
+    )
+    # from before the value, at whose first text a token is lost or won by its border
+    assert found.shortest == 1 + len("say ") - 1 + 20
+    assert found.longest == 1 + len("say {a:") + 20
+
+
 def test_a_condition_counts_with_its_shorter_arm() -> None:
     body = """
   %1: ctx = start
