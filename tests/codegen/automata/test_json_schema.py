@@ -66,7 +66,7 @@ def test_values_written_by_hand(case, follows) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=by_name)
 def test_the_automaton_is_the_tracker(case, wander, follows, accepts) -> None:
-    """The same texts, where there is an automaton: those of walks, and those with a byte changed."""
+    """The same texts, where there is an automaton: those of walks, and others close to them."""
     rules = schema_rules(case["schema"])
     try:
         dfa = byte_dfa(rules)
