@@ -44,6 +44,8 @@ class TokenTable:
     back to where nothing after it can merge; () where there is a choice or only one token to win.
     `completion[s]`: the text, "" included, that must come next and then the value is whole and
     cannot go on; None otherwise. A gen that reaches such a state is over.
+    Both are known where a gen from the start may stand once it takes what is forced; elsewhere, and
+    in the lead, they are () and None. In the lead a token is the next canonical one or goes beyond.
     `dfa` is over lead + value; `num_lead` its length of lead in bytes; `follow` as in the source.
     """
 

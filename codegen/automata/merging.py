@@ -24,10 +24,8 @@ _MAX_TRIES = 256
 
 def settled_ids(text: str, state: int, steps: Steps, vocabulary: Vocabulary) -> list[int]:
     """The leading ids of `text` that are settled when it is followed as `state` allows."""
-    ids = vocabulary.encode(text)
+    ids = _ids(text, vocabulary)
     data = text.encode()
-    if b"".join(vocabulary.tokens[id] for id in ids) != data:
-        return []  # the tokenizer rewrites what it reads
     keep = len(ids)
     for character in [*_ASCII, *_OTHERS]:
         if steps.walk(state, character.encode()) >= 0:
@@ -55,13 +53,10 @@ def lead_of(text: str, dfa: ByteDfa, vocabulary: Vocabulary, *, follow: str = ""
     whole, is written after them as they are.
     """
     steps = steps_of(dfa, follow.encode())
-    ids = vocabulary.encode(text)
-    end = text.encode()
+    ids = _ids(text, vocabulary)
     suffix = lead = b""
     for place in reversed(range(len(ids))):
         suffix = vocabulary.tokens[ids[place]] + suffix
-        if not end.endswith(suffix):
-            break  # the tokenizer rewrites what it reads
         # a text begins with a whole character
         is_cut = len(lead) > 0 and lead[0] & 0xC0 == 0x80
         if is_cut or _can_go_on(suffix, text, ids[:place], steps, vocabulary):
@@ -75,13 +70,22 @@ def _can_go_on(
     suffix: bytes, text: str, before: list[int], steps: Steps, vocabulary: Vocabulary
 ) -> bool:
     """A value makes one token of `suffix`, the end of `text` after the ids `before`, and more."""
-    for rest in _continuations(suffix, 0, steps, vocabulary):
+    for tries, rest in enumerate(_continuations(suffix, 0, steps, vocabulary)):
+        if tries == _MAX_TRIES:
+            return True
         joined = vocabulary.encode(text + rest)
         if joined[: len(before)] == before and any(
             len(vocabulary.tokens[id]) > len(suffix) for id in joined[len(before) :][:1]
         ):
             return True
     return False
+
+
+def _ids(text: str, vocabulary: Vocabulary) -> list[int]:
+    """The ids of `text`; none if the tokenizer rewrites what it reads."""
+    ids = vocabulary.encode(text)
+    is_same = b"".join(vocabulary.tokens[id] for id in ids) == text.encode()
+    return ids if is_same else []
 
 
 def _continuations(begun: bytes, state: int, steps: Steps, vocabulary: Vocabulary) -> Iterator[str]:

@@ -33,6 +33,7 @@ _CATEGORIES = {
 _REFUSED = {
     _op.ASSERT: Construct.LOOK_AROUND,
     _op.ASSERT_NOT: Construct.LOOK_AROUND,
+    _op.FAILURE: Construct.LOOK_AROUND,  # (?!) in some versions
     _op.GROUPREF: Construct.REFERENCE,
     _op.GROUPREF_EXISTS: Construct.CONDITION,
     _op.ATOMIC_GROUP: Construct.ATOMIC,

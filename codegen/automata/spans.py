@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,6 @@ class Spans:
         return self.values[firsts + np.arange(len(firsts))], counts
 
 
-def spans_of(rows: NDArray[np.int64], values: NDArray[np.int64], num_rows: int) -> Spans:
+def spans_of(rows: NDArray[np.integer[Any]], values: NDArray[np.int64], num_rows: int) -> Spans:
     """`rows` [N], ascending, is the row of each value."""
     return Spans(np.searchsorted(rows, np.arange(num_rows + 1)), values)
