@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from sglc.codegen.automata import char_sets
 from sglc.codegen.automata.expr import Alt, Chars, Expr, Repeat, Seq, Text
 
-NOTHING = Alt(())  # the empty set
-EMPTY = Text("")  # the empty text
+NOTHING: Expr = Alt(())  # the empty set
+EMPTY: Expr = Text("")  # the empty text
 ANY_CHAR = Chars(char_sets.ALL)
 DIGIT = Chars(((0x30, 0x39),))
 

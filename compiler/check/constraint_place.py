@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from json.decoder import scanstring
 
 from sglc.codegen.automata.source import ConstraintError
 from sglc.compiler import syntax
@@ -14,6 +13,7 @@ from sglc.compiler.check.patterns import place_in_string
 from sglc.compiler.check.report import Place
 from sglc.ir.span import Source
 
+_DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -34,9 +34,8 @@ def place_of(
         return place, f"`{error.pointer}`" if place is at and error.pointer else ""
     if error.offset is None:
         return at, ""
-    if isinstance(at, syntax.NamedType):
-        at, text = _pattern(at)
-    return place_in_string(at, text, error.offset, sources), f"at character {error.offset + 1}"
+    written, text = _pattern(at) if isinstance(at, syntax.NamedType) else (at, text)
+    return place_in_string(written, text, error.offset, sources), f"at character {error.offset + 1}"
 
 
 def _inside(expr: syntax.Node, steps: Sequence[str]) -> syntax.Node:
@@ -68,11 +67,11 @@ def _offset(text: str, steps: Sequence[str]) -> int:
         while text[at] not in "}]":
             key = str(index)
             if is_object:
-                key, at = scanstring(text, at + 1)
+                key, at = _DECODER.raw_decode(text, at)
                 at = _skip(text, _skip(text, at) + 1)  # the colon
             if key == step:
                 break
-            _, at = json.JSONDecoder().raw_decode(text, at)
+            _, at = _DECODER.raw_decode(text, at)
             at = _skip(text, at)
             if text[at] == ",":
                 at = _skip(text, at + 1)
