@@ -41,7 +41,9 @@ def instruction(
                 op.name,
                 op.span,
                 constraint=found.constraint,
-                piece=op.piece and plan.Piece(read[op.piece.base.id], found.reserve),
+                piece=None
+                if op.piece is None
+                else plan.Piece(read[op.piece.base.id], found.reserve),
                 is_shared=op.is_shared,
             )
         case ops.Select():

@@ -81,14 +81,18 @@ def _add_cut_record(
     base: Value | None = None
     for place, part in enumerate(parts):
         if isinstance(part, str):
-            text = block.let(t.STR, e.Const(part))
-            block.step(lambda result, text=text: ops.Append(result, block.context, text))
+            _append(block, part)
             continue
         base = base or block.context
         before = parts[place - 1]
         assert isinstance(before, str)
         piece = ops.Piece(base, before, after[place + 1 :])
         _add_piece(block, part, options, (*path, place // 2), piece)
+
+
+def _append(block: Block, text: str) -> None:
+    value = block.let(t.STR, e.Const(text))
+    block.step(lambda result: ops.Append(result, block.context, value))
 
 
 def _add_piece(
