@@ -97,7 +97,7 @@ def ends(expr: Expr, text: str, start: int) -> set[int]:
             return ends(dict(RULES)[name], text, start)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(EXPRS, st.lists(st.text(alphabet=LETTERS, max_size=5), max_size=20), st.integers(0, 2**32))
 def test_the_texts_of_the_expression(accepts, draw, expr, texts, seed):
     try:

@@ -52,7 +52,7 @@ def lead_by_trying(text: str, values: list[str], vocabulary: Vocabulary) -> byte
     return lead
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.sampled_from(ENDS), min_size=1, max_size=3).map("".join),
     st.lists(st.sampled_from(VALUES), min_size=1, max_size=3),

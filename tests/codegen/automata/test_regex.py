@@ -54,7 +54,7 @@ PATTERNS = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(PATTERNS, st.lists(TEXTS, min_size=5, max_size=20), st.integers(0, 2**32))
 def test_the_same_texts_as_fullmatch(accepts, draw, pattern, texts, seed):
     with warnings.catch_warnings():
