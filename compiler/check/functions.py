@@ -111,8 +111,8 @@ class Functions:
         self._open.discard(function)
 
     def _check_body(self, function: Function, hints: dict[str, Type]) -> tuple[Scope, Returned]:
-        home, metas = self.tables.homes[function], metas_read(function.body)
-        scope = Scope(self.tables, home, hints=hints, metas_read=metas)
+        home, body = self.tables.homes[function], function.body
+        scope = Scope(self.tables, home, hints=hints, body=body, metas_read=metas_read(body))
         for param in function.params:
             if param.name.text not in scope.variables:
                 type = self._params[function][param.name.text]

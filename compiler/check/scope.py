@@ -78,6 +78,7 @@ class Scope:
     module: Module
     is_const: bool = False  # of an expression that is evaluated while compiling
     hints: Mapping[str, Type] = field(default_factory=dict)
+    body: syntax.Block = ()
     metas_read: frozenset[str] = frozenset()
     variables: dict[str, Variable] = field(default_factory=dict)
     meta_types: dict[str, Type] = field(default_factory=dict)
