@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from operator import is_
 from typing import Any
 
 from sglc.ir import ops
@@ -55,6 +56,7 @@ SHAPES: dict[type, Shape] = {
     ops.Call: Shape(results=("context", "value"), operands=("source", "args", "defaults")),
 }
 
+_NESTING = frozenset(op for op, shape in SHAPES.items() if shape.regions)
 _WITH_PATH = (ops.Gen, ops.Select, ops.Extern, ops.Call)
 
 # ---------------------------------------------------------------- looking
@@ -84,16 +86,18 @@ def walk(region: Region) -> Iterator[Op]:
     """Each op of the region and of those nested in it, an op before its regions."""
     for op in region.ops:
         yield op
-        for inner in regions(op):
-            yield from walk(inner)
+        if type(op) in _NESTING:
+            for inner in regions(op):
+                yield from walk(inner)
 
 
 def walk_regions(region: Region) -> Iterator[Region]:
     """The region itself and those nested in it."""
     yield region
     for op in region.ops:
-        for inner in regions(op):
-            yield from walk_regions(inner)
+        if type(op) in _NESTING:
+            for inner in regions(op):
+                yield from walk_regions(inner)
 
 
 def definitions(region: Region) -> Iterator[Value]:
@@ -132,6 +136,8 @@ def jumps_inside(region: Region) -> set[type[Terminator]]:
 def jumps_of(op: Op) -> set[type[Terminator]]:
     """The kinds of jump by which the op may leave the region that it stands in."""
     found: set[type[Terminator]] = set()
+    if type(op) not in _NESTING:
+        return found
     for region in regions(op):
         found |= jumps_inside(region)
         if not isinstance(region.end, ops.Yield):
@@ -164,17 +170,20 @@ def rebuild(
 ) -> Op:
     """The op with each operand, path item, result and region replaced by its image. Path items
     follow `operand` when `path_item` is not given."""
-    shape, changes = SHAPES[type(op)], {}
+    shape = SHAPES[type(op)]
+    changes: dict[str, Any] = {}
     for names, function in ((shape.operands, operand), (shape.results, result)):
         if function is not None:
-            changes.update({n: _map(getattr(op, n), function) for n in names})
+            changes.update((n, _map(getattr(op, n), function)) for n in names)
     if isinstance(op, _WITH_PATH):
         if path_item is not None:
             changes["path"] = tuple(path_item(item) for item in op.path)
         elif operand is not None:
             changes["path"] = _map(op.path, operand)
     if region is not None:
-        changes.update({n: region(getattr(op, n)) for n in shape.regions})
+        changes.update((n, region(getattr(op, n))) for n in shape.regions)
+    # most ops of most passes stay as they are
+    changes = {n: new for n, new in changes.items() if new is not getattr(op, n)}
     return replace(op, **changes) if changes else op
 
 
@@ -290,7 +299,14 @@ def all_functions(module: Module) -> tuple[Function, ...]:
 
 
 def _collect(op: Op, names: tuple[str, ...]) -> tuple[Value, ...]:
-    return tuple(value for name in names for value in values_in(getattr(op, name)))
+    found: list[Value] = []
+    for name in names:
+        item = getattr(op, name)
+        if item.__class__ is Value:
+            found.append(item)
+        elif item:
+            found.extend(values_in(item))
+    return tuple(found)
 
 
 def values_in(item: Any) -> Iterator[Value]:
@@ -305,10 +321,12 @@ def values_in(item: Any) -> Iterator[Value]:
 
 
 def _map(item: Any, function: ValueMap) -> Any:
+    """The field with each value replaced by its image; the same object where none changes."""
     if isinstance(item, Value):
         return function(item)
     if isinstance(item, ops.Piece):
         return replace(item, base=function(item.base))
     if isinstance(item, tuple):
-        return tuple(_map(part, function) for part in item)
+        parts = tuple([_map(part, function) for part in item])
+        return item if all(map(is_, parts, item)) else parts
     return item

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 
 from sglc.compiler import syntax
 from sglc.compiler.checked import Builtin, CheckedProgram
@@ -17,8 +18,8 @@ Owner = syntax.Program | syntax.Fragment
 
 def children(node: syntax.Node) -> Iterator[syntax.Node]:
     """The nodes right below `node`, in source order."""
-    for field in fields(node):
-        yield from _nodes(getattr(node, field.name))
+    for name in _field_names(type(node)):
+        yield from _nodes(getattr(node, name))
 
 
 def walk(node: syntax.Node) -> Iterator[syntax.Node]:
@@ -26,6 +27,11 @@ def walk(node: syntax.Node) -> Iterator[syntax.Node]:
     yield node
     for child in children(node):
         yield from walk(child)
+
+
+@cache
+def _field_names(node: type[syntax.Node]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(node))
 
 
 def _nodes(value: object) -> Iterator[syntax.Node]:

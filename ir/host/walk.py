@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 from sglc.ir.host.expr import Clause, Expr, Operand
@@ -17,7 +18,7 @@ def subexpressions(expr: Expr) -> Iterator[Expr]:
 
 def parts(expr: Expr) -> Iterator[Expr]:
     """The expressions that stand directly in this one."""
-    for name in _field_names(expr):
+    for name in _field_names(type(expr)):
         yield from _expressions(getattr(expr, name))
 
 
@@ -43,8 +44,11 @@ def map_operands(expr: Expr, image: Callable[[int], Expr]) -> Expr:
 _ORDER = {"Cond": ("then", "test", "otherwise"), "Comprehension": ("key", "element", "clauses")}
 
 
-def _field_names(item: Any) -> tuple[str, ...]:
-    return _ORDER.get(type(item).__name__) or tuple(f.name for f in fields(item))
+@cache
+def _field_names(node: type[Any]) -> tuple[str, ...]:
+    """The fields of a class of nodes that may hold expressions."""
+    found = (f.name for f in fields(node) if "Expr" in str(f.type) or "Clause" in str(f.type))
+    return _ORDER.get(node.__name__) or tuple(found)
 
 
 def _expressions(item: Any) -> Iterator[Expr]:
@@ -55,18 +59,18 @@ def _expressions(item: Any) -> Iterator[Expr]:
         for part in item:
             yield from _expressions(part)
     elif isinstance(item, Clause):
-        for name in _field_names(item):
+        for name in _field_names(type(item)):
             yield from _expressions(getattr(item, name))
 
 
 def _rebuild(item: Any, image: Callable[[Expr], Expr]) -> Any:
     """A node or a clause with the expressions in its fields replaced."""
     changes = {}
-    for f in fields(item):
-        part = getattr(item, f.name)
+    for name in _field_names(type(item)):
+        part = getattr(item, name)
         new = _rebuild_field(part, image)
         if new is not part:
-            changes[f.name] = new
+            changes[name] = new
     return replace(item, **changes) if changes else item
 
 
