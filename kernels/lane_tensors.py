@@ -51,7 +51,7 @@ class ConstraintTables:
     """
 
     directory: Tensor  # [Q, 5] int64
-    token_class: Tensor  # int16, the bits of uint16
+    token_class: Tensor  # [Q, V or a little more] int16, the bits of uint16
     next: Tensor  # int16
     is_final: Tensor  # uint8
     distance: Tensor  # int32
@@ -65,14 +65,19 @@ class ConstraintTables:
         after: Sequence[NDArray[np.int32]],
         may_end: Sequence[bool],
         device: torch.device,
+        V: int = 0,
     ) -> ConstraintTables:
-        """`after[q]` [S] and `may_end[q]` (EOS ends the value at a final state) of each table."""
+        """`after[q]` [S] and `may_end[q]` (EOS ends the value at a final state) of each table.
+        Tokens from a table's own vocabulary up to the model's `V` are in class 0."""
         directory = np.zeros((max(len(tables), 1), 5), dtype=np.int64)
-        at_class = at_next = at_state = 0
+        # four classes are read at a time
+        width = -(-max((V, *(table.token_class.size for table in tables))) // 4) * 4
+        token_class = np.zeros((max(len(tables), 1), width), dtype=np.int16)
+        at_next = at_state = 0
         for q, table in enumerate(tables):
             num_classes = table.next.shape[1]
-            directory[q] = at_class, at_next, at_state, num_classes, may_end[q]
-            at_class += table.token_class.size
+            directory[q] = q * width, at_next, at_state, num_classes, may_end[q]
+            token_class[q, : table.token_class.size] = table.token_class.view(np.int16)
             at_next += table.next.size
             at_state += len(table.is_final)
 
@@ -82,7 +87,7 @@ class ConstraintTables:
 
         return cls(
             torch.from_numpy(directory).to(device),
-            joined([table.token_class.view(np.int16) for table in tables], np.dtype(np.int16)),
+            torch.from_numpy(token_class).to(device),
             joined([table.next for table in tables], np.dtype(np.int16)),
             joined([table.is_final for table in tables], np.dtype(np.uint8)),
             joined([table.distance for table in tables], np.dtype(np.int32)),

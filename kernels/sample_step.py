@@ -89,7 +89,7 @@ def _allowed(lanes: LaneTensors, lane: int, V: int) -> Tensor:
     tables = lanes.tables
     at_class, at_next, at_state, num_classes, may_end = tables.directory[lanes.table[lane]].tolist()
     state = int(lanes.states[lane])
-    classes = tables.token_class[at_class : at_class + V].long() & 0xFFFF
+    classes = tables.token_class.view(-1)[at_class : at_class + V].long() & 0xFFFF
     at_next += state * num_classes
     after = tables.next[at_next : at_next + num_classes][classes].long()  # [V]
     fits = after >= 0
@@ -124,7 +124,7 @@ def _advance(token: int, lanes: LaneTensors, lane: int) -> None:
     if q >= 0 and status == RUNNING:
         tables = lanes.tables
         at_class, at_next, at_state, num_classes, _ = tables.directory[q].tolist()
-        token_class = int(tables.token_class[at_class + token]) & 0xFFFF
+        token_class = int(tables.token_class.view(-1)[at_class + token]) & 0xFFFF
         state = int(tables.next[at_next + int(lanes.states[lane]) * num_classes + token_class])
         lanes.states[lane] = max(state, 0)
         status = int(tables.after[at_state + state]) if state >= 0 else ENDED  # nothing was allowed

@@ -14,7 +14,9 @@ typedef unsigned char u8;
 
 constexpr int WARPS = THREADS / 32;
 constexpr int PIVOTS = 7;             // that a pass over the weights tries
-constexpr int MAX_CANDIDATES = 4096;  // weights that shared memory holds
+constexpr int MAX_CANDIDATES = 8000;  // weights that shared memory holds
+constexpr int LIST_WARPS = 4;         // that look at a list of candidates
+constexpr int MAX_CLASSES = 1 << 16;  // of tokens; what 16 bits tell apart
 constexpr float FIXED = 0x1p40f;      // masses are whole numbers of 2^-40
 constexpr u32 ALL = 0xffffffffu;
 
@@ -99,33 +101,46 @@ __device__ float value_of(u64 best) { return from_ordered((int)((u32)(best >> 32
 
 // What tokens the lane may sample now.
 struct Mask {
-  const u32 *banned, *eos;  // no bans at all where null
-  const u16 *token_class;  // null: no constraint
-  const short *next;       // of the lane's state
-  const int *distance;     // null: every state may be entered
-  int tokens_after;        // left after this one
+  const u32 *banned, *eos;  // bits of tokens; no bans at all where null
+  const u16 *token_class;   // null: no constraint
+  const u32 *classes;       // bits of the classes that the constraint allows; EOS is in none
   bool may_end;
 
   __device__ bool allows(int token) const {
-    if (!banned) return true;
-    if (banned[token >> 5] >> (token & 31) & 1) return false;
-    return !token_class || fits(token);
+    return !banned || !(banned[token >> 5] >> (token & 31) & 1) && (!token_class || fits(token));
+  }
+  __device__ bool fits(int token) const {
+    return is_allowed(token_class[token]) || may_end && (eos[token >> 5] >> (token & 31) & 1);
+  }
+  __device__ u32 is_allowed(u32 token_class) const {
+    return classes[token_class >> 5] >> (token_class & 31) & 1;
   }
   // bits of tokens token .. token + 3, a multiple of four
   __device__ u32 banned_of_four(int token) const {
     if (!banned) return 0;
-    u32 bits = banned[token >> 5] >> (token & 31) & 15;
-    if (token_class)
-      for (int i = 0; i < 4; i++)
-        if (!(bits >> i & 1) && !fits(token + i)) bits |= 1 << i;
+    u32 bits = banned[token >> 5] >> (token & 31);
+    if (token_class) {
+      uint2 four = *(const uint2 *)(token_class + token);
+      u32 fit = is_allowed(four.x & 0xffff) | is_allowed(four.x >> 16) << 1 |
+                is_allowed(four.y & 0xffff) << 2 | is_allowed(four.y >> 16) << 3;
+      if (may_end) fit |= eos[token >> 5] >> (token & 31);
+      bits |= ~fit;
+    }
     return bits;
   }
-  __device__ bool fits(int token) const {
-    if (eos[token >> 5] >> (token & 31) & 1) return may_end;
-    int state = next[token_class[token]];
-    return state >= 0 && (!distance || distance[state] <= tokens_after);
-  }
 };
+
+// The classes of tokens that lead from the lane's state to one from which `left` tokens are enough.
+__device__ void allow_classes(u32 *classes, const short *next, int num_classes,
+                              const int *distance, int left) {
+  for (int first = 0; first < num_classes; first += THREADS) {
+    int token_class = first + threadIdx.x;
+    int state = token_class < num_classes ? next[token_class] : -1;
+    u32 bits = __ballot_sync(ALL, state >= 0 && (!distance || distance[state] <= left));
+    if (threadIdx.x % 32 == 0) classes[token_class / 32] = bits;
+  }
+  __syncthreads();
+}
 
 // Calls visit(token, logit) for every token that may be sampled, the tokens of a thread in ascending
 // order, and between(), by whole warps, after every few. UNROLL vectors are loaded ahead.
@@ -254,6 +269,7 @@ struct Scratch {
   u32 count[PIVOTS + 1];
   u32 num_candidates;
   float candidates[MAX_CANDIDATES];
+  u32 classes[MAX_CLASSES / 32];
 };
 
 // The weights of a row's tokens, exp(value - highest), so that the highest is 1: where the logits
@@ -274,7 +290,8 @@ struct Weights {
   template <class Visit>
   __device__ void each(Visit visit) const {
     if (is_listed) {
-      for (int i = threadIdx.x; i < scratch.num_candidates; i += THREADS)
+      // few warps: what they found has to be added up
+      for (int i = threadIdx.x; i < scratch.num_candidates; i += LIST_WARPS * 32)
         visit(scratch.candidates[i]);
     } else {
       for_tokens<2>(logits, V, mask, [&](int, float x) { visit(of(x)); }, [] {});
@@ -286,8 +303,13 @@ struct Weights {
     if (threadIdx.x == 0) scratch.num_candidates = 0;
     __syncthreads();
     each([&](float weight) {
-      if (__float_as_int(weight) >= key)
-        scratch.candidates[atomicAdd(&scratch.num_candidates, 1u)] = weight;
+      if (__float_as_int(weight) < key) return;
+      // one addition for all threads that are here together
+      u32 here = __activemask();
+      u32 before = __popc(here & ((1u << threadIdx.x % 32) - 1)), place = 0;
+      if (before == 0) place = atomicAdd(&scratch.num_candidates, __popc(here));
+      place = __shfl_sync(here, place, __ffs(here) - 1);
+      scratch.candidates[place + before] = weight;
     });
     __syncthreads();
     is_listed = true;
@@ -308,25 +330,28 @@ struct Range {
 __device__ __noinline__ void tally(const int (&pivots)[PIVOTS], const Weights &weights) {
   Scratch &scratch = weights.scratch;
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  u32 counts[PIVOTS + 1] = {};
-  u64 masses[PIVOTS + 1] = {};
-  weights.each([&](float weight) {
-    u64 mass = fixed(weight);
+  int num_warps = weights.is_listed ? LIST_WARPS : WARPS;
+  if (warp < num_warps) {
+    u32 counts[PIVOTS + 1] = {};
+    u64 masses[PIVOTS + 1] = {};
+    weights.each([&](float weight) {
+      u64 mass = fixed(weight);
 #pragma unroll
-    for (int i = 0; i < PIVOTS; i++)
-      if (__float_as_int(weight) >= pivots[i]) counts[i]++, masses[i] += mass;
-    masses[PIVOTS] += mass;
-  });
+      for (int i = 0; i < PIVOTS; i++)
+        if (__float_as_int(weight) >= pivots[i]) counts[i]++, masses[i] += mass;
+      masses[PIVOTS] += mass;
+    });
 #pragma unroll
-  for (int i = 0; i <= PIVOTS; i++) {
-    u64 mass = warp_sum(masses[i], 32);
-    u32 count = __reduce_add_sync(ALL, counts[i]);
-    if (lane == 0) scratch.partial[i][warp] = mass, scratch.partial_count[i][warp] = count;
+    for (int i = 0; i <= PIVOTS; i++) {
+      u64 mass = warp_sum(masses[i], 32);
+      u32 count = __reduce_add_sync(ALL, counts[i]);
+      if (lane == 0) scratch.partial[i][warp] = mass, scratch.partial_count[i][warp] = count;
+    }
   }
   __syncthreads();
   if (warp <= PIVOTS) {
-    u64 mass = warp_sum(scratch.partial[warp][lane % WARPS], WARPS);
-    u32 count = (u32)warp_sum(scratch.partial_count[warp][lane % WARPS], WARPS);
+    u64 mass = warp_sum(lane < num_warps ? scratch.partial[warp][lane] : 0, 32);
+    u32 count = __reduce_add_sync(ALL, lane < num_warps ? scratch.partial_count[warp][lane] : 0);
     if (lane == 0) scratch.mass[warp] = mass, scratch.count[warp] = count;
   }
   __syncthreads();
@@ -372,9 +397,9 @@ __device__ __noinline__ float threshold_of(Weights &weights, int top_k, float to
   if (!limits && !has_nucleus) return min_p;
   u32 k = limits ? top_k : 0;
   // most of a model's mass is within a few octaves
-  const int pivots[PIVOTS] = {ONE - 24 * OCTAVE, ONE - 16 * OCTAVE, ONE - 12 * OCTAVE,
-                              ONE - 9 * OCTAVE,  ONE - 6 * OCTAVE,  ONE - 4 * OCTAVE,
-                              ONE - 2 * OCTAVE};
+  const int pivots[PIVOTS] = {ONE - 18 * OCTAVE, ONE - 14 * OCTAVE, ONE - 12 * OCTAVE,
+                              ONE - 10 * OCTAVE, ONE - 8 * OCTAVE,  ONE - 6 * OCTAVE,
+                              ONE - 3 * OCTAVE};
   tally(pivots, weights);
   u64 total = weights.scratch.mass[PIVOTS];
   u64 most = has_nucleus ? (u64)((double)top_p * total) : 0;
@@ -428,14 +453,17 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1024 / THREADS)
   mask.banned = lanes.masks + (long long)(is_early ? lanes.early_mask : lanes.mask)[lane] * words;
   mask.eos = lanes.eos;
   const long long *entry = lanes.directory + 5ll * table;
+  const short *next = nullptr;
   if (table >= 0) {
-    int state = lanes.states[lane];
+    int state = lanes.states[lane], left = max_tokens - count - 1;
     long long first = entry[2];
+    next = lanes.next + entry[1] + state * entry[3];
+    bool is_near = left <= lanes.reach[first + state];
+    allow_classes(scratch.classes, next, entry[3], is_near ? lanes.distance + first : nullptr,
+                  left);
     mask.token_class = lanes.token_class + entry[0];
-    mask.next = lanes.next + entry[1] + state * entry[3];
+    mask.classes = scratch.classes;
     mask.may_end = entry[4] && lanes.is_final[first + state];
-    mask.tokens_after = max_tokens - count - 1;
-    if (mask.tokens_after <= lanes.reach[first + state]) mask.distance = lanes.distance + first;
   }
   edit(logits, lanes, lane, count);
 
@@ -479,7 +507,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1024 / THREADS)
   int code = lanes.stop_codes[(long long)stop_way * V + token];
   int status = code == ENDS ? ENDED : RUNNING;
   if (table >= 0 && status == RUNNING) {
-    int state = mask.next[mask.token_class[token]];
+    int state = next[mask.token_class[token]];
     lanes.states[lane] = max(state, 0);
     status = state < 0 ? ENDED : lanes.after[entry[2] + state];  // nothing was allowed
   }

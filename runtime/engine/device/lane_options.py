@@ -184,6 +184,7 @@ class LaneOptions:
                     [what_follows(table) for table in tables],
                     [not table.follow for table in tables],
                     self._device,
+                    self._V,
                 ),
             )
         return row
