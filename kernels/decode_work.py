@@ -57,7 +57,8 @@ class DecodeWork:
         tokens. A block that still grows counts as full.
     own_len [B]: a row's own part ends there, in slots of the table: block `own_len // BLOCK`, slot
         `own_len % BLOCK` is where the next token goes. 0 for rows of the batch that are not taken.
-    partial_y [P, H, D] fp32, partial_lse [P, H] fp32 (base 2): scratch. P = E + B * num_splits.
+    partial_y [P, H, D] fp32, partial_lse [P, H] fp32 (base 2): scratch, where
+        P = E + B * (num_splits - 1).
     num_done [B, K]: partial results that are written; zero between launches.
     num_splits: programs that share one row's own part, for batches that would not fill the device.
     """
@@ -87,7 +88,7 @@ class DecodeWork:
         """Room for `num_rows` rows, of which none is taken yet."""
         if num_splits is None:
             num_splits = splits_for(geometry, num_rows, max_blocks)
-        num_partials = max_entries + num_rows * num_splits
+        num_partials = max_entries + num_rows * (num_splits - 1)
 
         def ints(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.int32, device=device)
@@ -119,7 +120,7 @@ class DecodeWork:
 
 def splits_for(geometry: Geometry, num_rows: int, max_blocks: int) -> int:
     """Programs for each row's own part: enough to fill the device, each with 64 slots or more."""
-    fill = 2 * geometry.num_sms // (num_rows * geometry.K)
+    fill = geometry.num_sms // (num_rows * geometry.K)
     return int(max(1, min(fill, max_blocks, 16)))
 
 
@@ -191,7 +192,9 @@ def _units(
     rows_per_unit = np.where(is_narrow, NARROW // group, WIDE // group)
     num_cuts = -(-num_rows // rows_per_unit)  # of the rows
     programs = max(1, int(num_cuts.sum()) * geometry.K)
-    num_splits = np.clip(2 * geometry.num_sms // programs, 1, -(-extents[:, 1] // SPLIT_TOKENS))
+    num_splits = np.clip(
+        UNIT_PROGRAMS * geometry.num_sms // programs, 1, -(-extents[:, 1] // SPLIT_TOKENS)
+    )
     # entries: each extent's rows once for each of its splits
     part, split = _expand(num_splits)  # of each (extent, split)
     first_rows = np.cumsum(num_rows) - num_rows
@@ -218,7 +221,8 @@ def _units(
     return units.astype(np.int32), entries.astype(np.int32), parts.astype(np.int32)
 
 
-SPLIT_TOKENS = 256  # least slots of a unit that is one of several for the same rows
+UNIT_PROGRAMS = 4  # of all units a multiprocessor, where extents are cut
+SPLIT_TOKENS = 128  # least slots of a unit that is one of several for the same rows
 
 
 def _own_table(
