@@ -22,7 +22,7 @@ from sglc.ir.gen_options import CONSTRAINTS
 from sglc.ir.host.error import HostError
 from sglc.ir.host.evaluate import evaluate
 from sglc.ir.host.expr import Value
-from sglc.ir.host.literal import is_literal
+from sglc.ir.host.total import is_total
 from sglc.ir.module import Function
 from sglc.ir.ops import Op
 from sglc.ir.span import Span
@@ -96,14 +96,15 @@ def constrain(program: Function, compiler: Compiler) -> ConstrainedProgram:
         for op in graph.walk(program.body)
         if isinstance(op, ops.Gen) and op.piece is not None
     }
-    program, led = cut_leads(program, leads)
-    work = _Work(program, compiler, {id: lead for id, lead in leads.items() if id in led})
-    for op in graph.walk(program.body):
+    led_program, led = cut_leads(program, leads)
+    work = _Work(led_program, compiler, {id: lead for id, lead in leads.items() if id in led})
+    for op in graph.walk(led_program.body):
         if isinstance(op, ops.Gen):
             work.gen(op)
     constraints = tuple(PlanConstraint(source, work.compiled[source]) for source in work.used)
-    program = _without_options(program, work.settled)
-    return ConstrainedProgram(program, work.gens, constraints, tuple(work.budgets))
+    final = _without_options(led_program, work.settled)
+    final = _without_leftovers(final, graph.uses(program.body))
+    return ConstrainedProgram(final, work.gens, constraints, tuple(work.budgets))
 
 
 def _piece_source(type: Type, after: Sequence[str | Type]) -> ConstraintSource:
@@ -114,25 +115,26 @@ def _piece_source(type: Type, after: Sequence[str | Type]) -> ConstraintSource:
 
 
 def _without_options(program: Function, settled: Collection[int]) -> Function:
-    """The program whose gens of these ids have no constraining option, and without the constants
-    that were there for those."""
-    spared: set[int] = set()
+    """The program whose gens of these ids have no constraining option."""
 
-    def strip(op: Op) -> tuple[Op, ...]:
+    def strip(op: Op) -> tuple[Op]:
         if not isinstance(op, ops.Gen) or op.value.id not in settled:
             return (op,)
-        spared.update(value.id for name, value in op.options if name in CONSTRAINTS)
         kept = tuple(option for option in op.options if option[0] not in CONSTRAINTS)
         return (replace(op, options=kept),)
 
-    body = graph.map_ops(program.body, strip)
-    spared -= graph.uses(body).keys()
+    return replace(program, body=graph.map_ops(program.body, strip))
+
+
+def _without_leftovers(program: Function, used: Collection[int]) -> Function:
+    """The program without those lets of the ids `used` that nobody uses any more."""
+    needed = graph.uses(program.body)
 
     def sweep(op: Op) -> tuple[Op, ...]:
-        is_spared = isinstance(op, ops.Let) and is_literal(op.expr) and op.result.id in spared
-        return () if is_spared else (op,)
+        is_left = isinstance(op, ops.Let) and op.result.id in used and is_total(op.expr)
+        return () if is_left and op.result.id not in needed else (op,)
 
-    return replace(program, body=graph.map_ops(body, sweep))
+    return replace(program, body=graph.map_ops(program.body, sweep))
 
 
 @dataclass(slots=True)

@@ -17,28 +17,33 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sglc.ir import graph, ops
+from sglc.ir.graph import FreshIds
 from sglc.ir.host import expr as host
+from sglc.ir.host.total import is_total
 from sglc.ir.module import Function
 from sglc.ir.ops import Op, Value
+from sglc.ir.types import STR
 
 
 def cut_leads(program: Function, leads: Mapping[int, str]) -> tuple[Function, frozenset[int]]:
     """The program with leads, by the id of a gen's value, cut from the appends before those gens;
     and the ids for which that could be done."""
-    search = _Search(program)
-    shortened: dict[int, host.Expr] = {}
+    search, fresh = _Search(program), FreshIds(program)
+    texts: dict[int, ops.Let] = {}  # by the id of the context that an append makes
     done = set()
     for op in graph.walk(program.body):
         if isinstance(op, ops.Gen) and leads.get(op.value.id):
-            let = search.text_before(op)
-            expr = None if let is None else _without(let.expr, leads[op.value.id])
-            if let is not None and expr is not None:
-                shortened[let.result.id] = expr
+            let = search.text_before(op.context)
+            shortened = None if let is None else _without(let.expr, leads[op.value.id])
+            if let is not None and shortened is not None:
+                value = fresh.value(STR)
+                texts[op.context.id] = replace(let, result=value, expr=shortened)
                 done.add(op.value.id)
 
-    def shorten(op: Op) -> tuple[Op]:
-        if isinstance(op, ops.Let) and op.result.id in shortened:
-            return (replace(op, expr=shortened[op.result.id]),)
+    def shorten(op: Op) -> tuple[Op, ...]:
+        if isinstance(op, ops.Append) and op.result.id in texts:
+            let = texts[op.result.id]
+            return let, replace(op, text=let.result)
         return (op,)
 
     return replace(program, body=graph.map_ops(program.body, shorten)), frozenset(done)
@@ -57,16 +62,14 @@ class _Search:
                 bases[op.piece.base.id] += 1
         self.uses = graph.uses(program.body) - bases
 
-    def text_before(self, gen: ops.Gen) -> ops.Let | None:
-        """The let of the text that is appended right before the gen and serves it alone."""
-        append = self._only_for(gen.context)
-        if not isinstance(append, ops.Append):
+    def text_before(self, context: Value) -> ops.Let | None:
+        """The let of the text that is appended right before a gen from `context`, where no other op
+        goes on from there and computing the text again does nothing else."""
+        append = self.made_by.get(context.id)
+        if not isinstance(append, ops.Append) or self.uses[context.id] != 1:
             return None
-        let = self._only_for(append.text)
-        return let if isinstance(let, ops.Let) else None
-
-    def _only_for(self, value: Value) -> Op | None:
-        return self.made_by.get(value.id) if self.uses[value.id] == 1 else None
+        let = self.made_by.get(append.text.id)
+        return let if isinstance(let, ops.Let) and is_total(let.expr) else None
 
 
 def _without(expr: host.Expr, lead: str) -> host.Expr | None:

@@ -40,13 +40,13 @@ def test_the_append_loses_the_end_of_its_text(text: str, without: str) -> None:
     body += f"%5: ctx, %6: int = {GEN}\nleave %5, %0"
     after, done = cut(body, {6: ":"})
     assert done == {6}
-    assert after == body.replace(f"let {text}", f"let {without}")
+    led = f"%7: str = let {without}\n%4: ctx = append %1, %7"
+    assert after == body.replace("%4: ctx = append %1, %3", led)
 
 
-def test_what_others_use_stays_as_it_is() -> None:
+def test_a_context_from_which_others_go_on_stays_as_it_is() -> None:
     for other in (
-        "%7: ctx = append %4, %0",  # the context forks here
-        "%7: ctx = append %1, %3",  # the text stands elsewhere too
+        "%7: ctx = append %4, %0",
         "%7: ctx, %8: str = gen from %4 as str path [1]",
     ):
         body = f'%1: ctx = start\n%3: str = let "{{\\"a\\":"\n%4: ctx = append %1, %3\n{other}\n'
@@ -54,8 +54,18 @@ def test_what_others_use_stays_as_it_is() -> None:
         assert cut(body, {6: ":"}) == (body, set())
 
 
-def test_text_that_is_not_known_to_end_so_stays() -> None:
-    body = "%1: ctx = start\n%4: ctx = append %1, %0\n"
+def test_text_that_stands_elsewhere_too_stays_there() -> None:
+    body = '%1: ctx = start\n%3: str = let "{\\"a\\":"\n%7: ctx = append %1, %3\n'
+    body += f"%4: ctx = append %7, %3\n%5: ctx, %6: int = {GEN}\nleave %5, %0"
+    after, done = cut(body, {6: ":"})
+    assert done == {6}
+    led = '%8: str = let "{\\"a\\""\n%4: ctx = append %7, %8'
+    assert after == body.replace("%4: ctx = append %7, %3", led)
+
+
+@pytest.mark.parametrize("text", ["", "%3: str = let %0[1]\n", '%3: str = let "{a"\n'])
+def test_text_that_is_not_known_to_end_so_stays(text: str) -> None:
+    body = f"%1: ctx = start\n{text}%4: ctx = append %1, {'%3' if text else '%0'}\n"
     body += f"%5: ctx, %6: int = {GEN}\nleave %5, %0"
     assert cut(body, {6: ":"}) == (body, set())
 
@@ -71,7 +81,10 @@ def test_the_base_of_later_pieces_moves_along() -> None:
 leave %9, %0"""
     after, done = cut(body, {6: ":", 10: ","})
     assert done == {6, 10}
-    assert after == body.replace('let "{\\"a\\":"', 'let "{\\"a\\""').replace('let ","', 'let ""')
+    opened = '%11: str = let "{\\"a\\""\n%4: ctx = append %1, %11'
+    between = '%12: str = let ""\n%8: ctx = append %5, %12'
+    wanted = body.replace("%4: ctx = append %1, %3", opened)
+    assert after == wanted.replace("%8: ctx = append %5, %7", between)
 
 
 def test_a_gen_without_a_lead_keeps_its_append() -> None:
