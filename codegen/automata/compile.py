@@ -4,7 +4,8 @@ grammar."""
 from __future__ import annotations
 
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from sglc.codegen.automata.build import alt, seq
 from sglc.codegen.automata.closing import Closing
@@ -17,7 +18,7 @@ from sglc.codegen.automata.json_schema import schema_rules
 from sglc.codegen.automata.limits import TooLarge
 from sglc.codegen.automata.regex import parse_regex
 from sglc.codegen.automata.rules import pruned
-from sglc.codegen.automata.source import ConstraintError, ConstraintSource
+from sglc.codegen.automata.source import ConstraintError, ConstraintSource, NotSupported
 from sglc.codegen.automata.table import token_table
 from sglc.codegen.automata.types import type_rules
 from sglc.codegen.automata.vocabulary import Vocabulary
@@ -30,18 +31,20 @@ _PLACE = re.compile(r"at line (?P<line>\d+) column (?P<column>\d+)$")
 
 def compile_constraint(source: ConstraintSource, vocabulary: Vocabulary) -> Constraint:
     """The source's lead and value over a model's tokens. Raises ConstraintError."""
-    rules = rules_of(source)
-    whole = Rules(seq(source.lead, rules.root), rules.rules)
-    num_lead = len(source.lead.encode())
-    with suppress(TooLarge):
-        dfa = byte_dfa(whole)
-        return token_table(dfa, vocabulary, num_lead=num_lead, follow=source.follow)
-    return compile_grammar(whole, vocabulary, num_lead)
+    with _bounded_nesting():
+        rules = rules_of(source)
+        whole = Rules(seq(source.lead, rules.root), rules.rules)
+        num_lead = len(source.lead.encode())
+        with suppress(TooLarge):
+            dfa = byte_dfa(whole)
+            return token_table(dfa, vocabulary, num_lead=num_lead, follow=source.follow)
+        return compile_grammar(whole, vocabulary, num_lead)
 
 
 def check_source(source: ConstraintSource) -> None:
     """Raises the ConstraintError that `compile_constraint` would, without any vocabulary."""
-    Closing(rules_of(source))
+    with _bounded_nesting():
+        Closing(rules_of(source))
 
 
 def rules_of(source: ConstraintSource) -> Rules:
@@ -59,6 +62,14 @@ def rules_of(source: ConstraintSource) -> Rules:
         case "choices":
             return Rules(alt(*(Text(str(choice)) for choice in _choices(source.text))))
     raise AssertionError(f"no kind of constraint: {source.kind}")
+
+
+@contextmanager
+def _bounded_nesting() -> Iterator[None]:
+    try:
+        yield
+    except RecursionError as error:
+        raise NotSupported("it is nested too deeply") from error
 
 
 def _json(text: str) -> Value:

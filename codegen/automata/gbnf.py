@@ -58,7 +58,7 @@ def _automaton(both: Both, name: str) -> Iterator[tuple[str, Expr]]:
             determinize(NfaBuilder(alphabet, Rules(both)).build(both), alphabet.num_classes)
         )
     except TooLarge as error:
-        raise NotSupported(f"this constraint is too large: {error}") from error
+        raise NotSupported(f"it is too large: {error}") from error
     if found is None:
         yield f"{name} 0", NOTHING
         return

@@ -51,6 +51,7 @@ class _Writer:
     document: Document
     rules: dict[str, Expr] = field(default_factory=dict)
     empty: str | None = None
+    _done: dict[str, Expr] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
     _called: set[str] = field(default_factory=set)
 
@@ -63,14 +64,15 @@ class _Writer:
         if name in self._open:
             self._called.add(name)
             return Ref(name)
-        if name not in self.rules:
+        if name not in self._done:
             self._open.append(name)
             found = self._alternatives(places)
             self._open.pop()
-            if places == sub and name not in self._called:
-                return found
-            self.rules[name] = found
-        return Ref(name)
+            if places != sub or name in self._called:
+                self.rules[name] = found
+                found = Ref(name)
+            self._done[name] = found
+        return self._done[name]
 
     def _alternatives(self, sub: Sub) -> Expr:
         found = alt(*(self._flat(flat) for flat in self.document.alternatives(sub)))

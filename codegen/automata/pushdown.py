@@ -7,6 +7,7 @@ Regular parts become one leaf while they are small; large counts stay counts.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -68,7 +69,7 @@ Node = Leaf | Chain | Choice | Loop | Call
 
 
 class Pushdown:
-    """The nodes of some rules. Raises NotSupported where a regular part is too large."""
+    """The nodes of some rules. Raises NotSupported where an intersection is too large."""
 
     def __init__(self, rules: Rules) -> None:
         self._exprs = dict(rules.rules)
@@ -114,7 +115,8 @@ class Pushdown:
     def _make(self, expr: Expr) -> Node:
         size = _size(expr)
         if size is not None and (size <= _LEAF_SIZE or isinstance(expr, Both)):
-            return _leaf(expr)
+            with suppress(TooLarge):
+                return _leaf(expr)
         match expr:
             case Text(text):
                 return _text_leaf(text.encode())
@@ -126,7 +128,7 @@ class Pushdown:
                 return Loop(self._node(item), low, high)
             case Ref(name):
                 return Call(name)
-        raise AssertionError(f"a leaf of {size} characters")
+        raise NotSupported("it is too large: what must hold at once has no small automaton")
 
 
 def _size(expr: Expr) -> int | None:
@@ -159,13 +161,11 @@ def _text_leaf(text: bytes) -> Leaf:
 
 @lru_cache(1024)
 def _leaf(expr: Expr) -> Leaf | Choice:
-    """The leaf of a regular expression, or a choice of nothing."""
+    """The leaf of a regular expression, or a choice of nothing. Raises TooLarge."""
     if isinstance(expr, Text):
         return _text_leaf(expr.text.encode())
     try:
         dfa = byte_dfa(expr)
-    except TooLarge as error:
-        raise NotSupported(f"this constraint is too large: {error}") from error
     except NoText:
         return Choice(())
     return Leaf(bytes(dfa.classes.tolist()), dfa.next.tolist(), _distances(dfa))

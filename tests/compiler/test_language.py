@@ -1,8 +1,7 @@
 """Programs in Markdown: the language reference and the index of diagnostics are test suites.
 
 A fenced `sgl` block is a program. Followed by a `snapshot` block, it yields exactly those
-diagnostics; alone, it checks without any, or with "# not supported yet" behind `sgl` it is refused
-for that alone. A block whose info string names a file (`sgl # file:
+diagnostics; alone, it checks without any. A block whose info string names a file (`sgl # file:
 shots.sgl`, `text # file: rubric.txt`) is laid beside the later programs of its section.
 `pytest --update-golden` rewrites the snapshots.
 """
@@ -38,7 +37,6 @@ class Case:
     files: dict[str, str]
     snapshot: str | None
     place: tuple[int, int] | None
-    is_supported: bool = True
 
 
 def cases(markdown: str) -> list[Case]:
@@ -56,8 +54,7 @@ def cases(markdown: str) -> list[Case]:
         if named := re.match(r"\s*file:\s*(\S+)", info):
             files = {**files, named[1]: event["body"]}
         elif language.strip() == "sgl":
-            is_supported = info.strip() != "not supported yet"
-            found.append(Case(title, event["body"], files, None, None, is_supported))
+            found.append(Case(title, event["body"], files, None, None))
         elif language.strip() == "snapshot":
             last = found.pop()
             assert last.snapshot is None, f"{title}: a program has two snapshots"
@@ -105,9 +102,6 @@ def test_program(
         path.write_text(markdown[:start] + found + "\n" * bool(found) + markdown[end:], "utf-8")
         return
     where = f"{path.name}, {case.title!r}, program {number}"
-    if not case.is_supported:
-        assert set(re.findall(r"^error\[(.*?)\]", found, re.M)) == {"E0801"}, where
-        return
     assert found == (case.snapshot or "").removesuffix("\n"), where
 
 

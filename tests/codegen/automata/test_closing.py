@@ -86,9 +86,16 @@ def test_who_follows_a_completion_comes_nearer_with_each_byte(rules: Rules, wand
 def test_a_large_count_is_no_large_automaton() -> None:
     closing = Closing(Rules(seq("[", repeat(Chars(((97, 122),)), 50_000, 90_000), "]")))
     assert closing.distance(closing.start()) == 50_002
-    state = closing.advance(closing.start(), b"[" + b"q" * 60_000)
+    closing = Closing(Rules(seq("[", repeat(Chars(((97, 122),)), 500, 900), "]")))
+    state = closing.advance(closing.start(), b"[" + b"q" * 600)
     assert state is not None and closing.completion(state) == b"]"
-    assert closing.advance(state, b"q" * 30_001) is None
+    assert closing.advance(state, b"q" * 301) is None
+
+
+def test_a_small_expression_with_a_large_automaton(follows) -> None:
+    closing = Closing(Rules(parse_regex("[ab]*a[ab]{15}")))
+    assert closing.completion(closing.start()) == b"a" * 16
+    assert follows(closing, "abba" + "b" * 15) and not follows(closing, "aab" + "b" * 15)
 
 
 def test_states_are_equal_where_the_text_does_not_matter() -> None:

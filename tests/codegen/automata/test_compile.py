@@ -81,6 +81,32 @@ def test_errors_are_the_same_without_a_vocabulary(
         )
 
 
+def test_nesting_is_bounded(word_vocabulary) -> None:
+    text = '{"items":' * 900 + "{}" + "}" * 900
+    source = ConstraintSource("json_schema", text=text)
+    for call in (check_source, lambda source: compile_constraint(source, word_vocabulary)):
+        with pytest.raises(NotSupported, match="nested too deeply"):
+            call(source)
+
+
+def test_schemas_that_multiply_are_written_once(word_vocabulary) -> None:
+    """Each level refers to the next one twice, and says so by allOf and anyOf too."""
+    defs = {
+        f"d{i}": {
+            "type": "object",
+            "properties": {name: {"$ref": f"#/$defs/d{i + 1}"} for name in "ab"},
+            "allOf": [{"properties": {"a": {"type": ["object", "null"]}}}],
+            "anyOf": [{"required": ["a"]}, {"required": ["b"]}],
+        }
+        for i in range(9)
+    }
+    schema = {"$ref": "#/$defs/d0", "$defs": {**defs, "d9": {"type": "null"}}}
+    found = compile_constraint(
+        ConstraintSource("json_schema", text=json.dumps(schema)), word_vocabulary
+    )
+    assert isinstance(found, Grammar) and len(found.ebnf) < 20_000
+
+
 def test_choices_are_written_as_they_are(follows) -> None:
     choices = ['a "b"', "a", "é\n"]
     closing = Closing(rules_of(ConstraintSource("choices", text=json.dumps(choices))))

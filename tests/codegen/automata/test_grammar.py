@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import xgrammar
 
 from sglc.codegen.automata.build import alt, seq
 from sglc.codegen.automata.closing import Closing
+from sglc.codegen.automata.dfa import byte_dfa
 from sglc.codegen.automata.expr import Both, Expr, Rules, Text
 from sglc.codegen.automata.gbnf import gbnf
 from sglc.codegen.automata.grammar import compile_grammar, load_grammar
@@ -61,6 +63,35 @@ def test_xgrammar_accepts_the_same(name: str, byte_vocabulary, wander, follows) 
     assert all(accepted(compiled, text) for text in texts)
     texts = [changed(text, rng) for text in texts for _ in range(2)]
     assert [accepted(compiled, text) for text in texts] == [follows(closing, t) for t in texts]
+
+
+ATOMS = ["a", "b", "ab", ".", "[a-c]", "[^a]", r"\d", "é", r"\n", "[à-ü😀]", '"', r"\\", "-"]
+FORMS = ["{}*", "{}+", "{}?", "{}{{2}}", "{}{{1,3}}", "{}{{0,2}}?"]
+
+
+def random_regex(rng: random.Random, depth: int) -> str:
+    if depth == 0 or rng.random() < 0.2:
+        return rng.choice(ATOMS)
+    parts = [random_regex(rng, depth - 1) for _ in range(rng.randint(1, 3))]
+    form = rng.choice(["(?:{})", "(?:{})", *FORMS])
+    inner = rng.choice(["", "|"]).join(parts)
+    return form.format(f"(?:{inner})")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_regexes(seed: int, byte_vocabulary, wander, accepts) -> None:
+    """What xgrammar, the automaton and `re` take for a match is the same."""
+    rng = random.Random(seed)
+    pattern = random_regex(rng, 2)
+    rules = Rules(parse_regex(pattern))
+    closing = Closing(rules)
+    compiled, _ = load_grammar(compile_grammar(rules, byte_vocabulary), byte_vocabulary)
+    texts = [wander(closing, rng, 15) for _ in range(6)]
+    assert all(re.fullmatch(pattern, text) for text in texts)
+    texts += [changed(text, rng) for text in texts]
+    expected = [re.fullmatch(pattern, text) is not None for text in texts]
+    assert [accepted(compiled, text) for text in texts] == expected
+    assert [accepts(byte_dfa(rules), text) for text in texts] == expected
 
 
 def changed(text: str, rng: random.Random) -> str:
