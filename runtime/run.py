@@ -19,6 +19,7 @@ from sglc.runtime.row import BoundRow, Outcome, RowFailed
 
 WINDOW = 256  # rows in flight
 AHEAD = 4  # windows
+BURST = 128  # rows started between two steps, so that the engine works while the next are read
 
 
 def run(
@@ -62,8 +63,10 @@ def _run(
     is_read = False
     try:
         while not is_read or places:
+            burst_end = num_read + BURST
             while (
                 not is_read
+                and num_read < burst_end
                 and machine.num_active < window
                 and _lag(places, num_read) < AHEAD * window
             ):
