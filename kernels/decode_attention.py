@@ -27,6 +27,8 @@ from sglc.kernels.contract import require
 from sglc.kernels.decode_work import BLOCK, NARROW, WIDE, DecodeWork
 from sglc.kernels.tree_attention import tree_attention_ref
 
+UNCUT = tl.constexpr(3)  # blocks of an own part that one program reads sooner than several
+
 
 def visible_slots(work: DecodeWork) -> list[Tensor]:
     """The slots that each row sees."""
@@ -225,6 +227,8 @@ def _decode_kernel(
         num_parts = tl.load(parts_ptr + 2 * row + 1)
         num_blocks = tl.cdiv(length, BLOCK)
         blocks_per_cut = tl.cdiv(num_blocks, splits)
+        if num_blocks <= UNCUT:
+            blocks_per_cut = num_blocks
         num_cuts = tl.cdiv(num_blocks, tl.maximum(blocks_per_cut, 1))
         if (cut < num_cuts) | (cut == 0):
             m = tl.arange(0, NARROW)
@@ -312,7 +316,9 @@ def decode_attention_triton(
         work.partial_y, work.partial_lse, work.num_done,
         max_units, len(work.entries), B, work.num_splits, math.log2(math.e) / math.sqrt(D),
         K=K, G=H // K, GROUP=triton.next_power_of_2(H // K), D=D,
-        BLOCK=BLOCK, NARROW=NARROW, WIDE=WIDE, MERGE=8 if work.num_splits > 1 else 2, **_tiles(q.dtype, D),
+        BLOCK=BLOCK, NARROW=NARROW, WIDE=WIDE,
+        # many partial results at once cost much where there are few
+        MERGE=8 if work.num_splits > 1 else 2, **_tiles(q.dtype, D),
     )  # fmt: skip
     return out
 

@@ -60,7 +60,8 @@ class DecodeWork:
     partial_y [P, H, D] fp32, partial_lse [P, H] fp32 (base 2): scratch, where
         P = E + B * (num_splits - 1).
     num_done [B, K]: partial results that are written; zero between launches.
-    num_splits: programs that share one row's own part, for batches that would not fill the device.
+    num_splits: programs that share a row's own part if it is long, for batches that would not fill
+        the device.
     """
 
     units: Tensor
@@ -119,8 +120,8 @@ class DecodeWork:
 
 
 def splits_for(geometry: Geometry, num_rows: int, max_blocks: int) -> int:
-    """Programs for each row's own part: enough to fill the device, each with 64 slots or more."""
-    fill = geometry.num_sms // (num_rows * geometry.K)
+    """Programs for each row's own part: enough to fill the device."""
+    fill = 3 * geometry.num_sms // (2 * num_rows * geometry.K)
     return int(max(1, min(fill, max_blocks, 16)))
 
 
@@ -160,27 +161,35 @@ def plan_decode(
 
 
 def is_shared(geometry: Geometry, num_tokens: Indices, num_rows: Indices) -> NDArray[np.bool_]:
-    """Whether an extent is faster read once for all its rows than by each of them.
+    """Whether each extent is faster read once for all its rows than by each of them.
 
-    | bytes  | once for all                               | by each row      |
-    |--------|--------------------------------------------|------------------|
-    | K, V   | tokens * kv                                | rows * tokens * kv |
-    | y, lse | rows * 2 * (D + 1) * H * 4                 | 0                |
+    | bytes        | once for all        | by each row                             |
+    |--------------|---------------------|-----------------------------------------|
+    | K and V      | tokens * kv         | tokens * kv * max(1, rows / CACHE_RATE) |
+    | y and lse    | rows * K * MERGE_BYTES | 0                                    |
+    | any of them  | START_BYTES         | 0                                       |
 
     kv = 2 * K * D * itemsize. Arithmetic counts as the bytes that could be moved meanwhile.
     """
-    H, K, D = geometry.H, geometry.K, geometry.D
+    K, D, G = geometry.K, geometry.D, geometry.H // geometry.K
     kv = 2 * K * D * geometry.itemsize
-    partial = 2 * (D + 1) * H * 4
-    per_unit = np.where(num_rows * (H // K) <= NARROW, NARROW, WIDE)
-    padded = -(-num_rows * (H // K) // per_unit) * per_unit * K  # rows of the products
+    per_unit = np.where(num_rows * G <= NARROW, NARROW, WIDE)
+    padded = -(-num_rows * G // per_unit) * per_unit * K  # rows of the products
     arithmetic = 4 * padded * num_tokens * D / FLOPS_PER_BYTE
-    once = np.maximum(num_tokens * kv, arithmetic) + num_rows * partial + UNIT_BYTES
-    return once < num_rows * num_tokens * kv
+    once = np.maximum(num_tokens * kv, arithmetic) + num_rows * K * MERGE_BYTES
+    saved = num_tokens * kv * np.maximum(1, num_rows / CACHE_RATE) - once
+    is_worth = saved > 0
+    if saved[is_worth].sum() < START_BYTES:
+        is_worth[:] = False
+    return is_worth
 
 
+# fitted to tree and plain times of 140 batches of 32 to 512 rows with 2 to 512 sharers of 16 to
+# 4096 tokens; H100, bf16, H=32, K=8, D=128, 2026-11
+CACHE_RATE = 1.8  # how much faster than memory the L2 cache gives what another row has read
+MERGE_BYTES = 15e3  # of a row's partial result for one kv head, the waiting and merging counted in
+START_BYTES = 15e6  # of a launch that has units at all
 FLOPS_PER_BYTE = 100.0  # what the products of units reach over the copy bandwidth
-UNIT_BYTES = 2e5  # what starting a unit costs
 
 
 def _units(

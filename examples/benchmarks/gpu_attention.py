@@ -150,20 +150,18 @@ def decode_floor(prefix: int, sharers: int, batch: int, own: int, bandwidth: flo
 def decode_table(bandwidth: float) -> None:
     pools = Pools(1_200_000)
     print("\ndecode, nothing shared: batch, length, µs, floor µs, share of the copy bandwidth")
-    for batch, length in [(1, 128), (1, 400), (1, 4096), (8, 400), (64, 400), (256, 400),
-                          (512, 400), (512, 2048)]:  # fmt: skip
+    for batch, length in [(1, 128), (1, 400), (1, 4096), (4, 400), (8, 400), (8, 4096), (16, 400),
+                          (32, 400), (64, 400), (128, 400), (512, 400), (512, 2048)]:  # fmt: skip
         took = time_decode(pools, 0, 1, batch, length, False)
         floor = decode_floor(0, 1, batch, length, bandwidth)
         print(f"{batch:5} {length:6} {took * 1e6:9.1f} {floor * 1e6:9.1f} {floor / took:7.1%}")
-    print(f"\ndecode, prefix and {OWN} own tokens (W2: 512 x 1024 over 512; W5: 64 x 1024 over 64)")
+    print(f"\ndecode, a shared prefix and {OWN} own tokens")
     print("prefix sharers batch |   tree µs   plain µs   of best |  floor µs")
     worst = 1.0
-    for batch in (1, 8, 64, 512):
-        for prefix in (0, 16, 64, 256, 1024, 4096):
-            for sharers in (1, 2, 4, 8, 16, 64, 512):
-                if sharers > batch or (not prefix and sharers > 1):
-                    continue
-                if -(-batch // sharers) * prefix > 1_000_000:
+    for batch in (8, 32, 64, 256, 512):
+        for prefix in (16, 64, 256, 1024, 4096):
+            for sharers in (2, 3, 4, 8, 32, 512):
+                if sharers > batch or -(-batch // sharers) * prefix > 1_000_000:
                     continue
                 tree = time_decode(pools, prefix, sharers, batch, OWN, True)
                 plain = time_decode(pools, prefix, sharers, batch, OWN, False)

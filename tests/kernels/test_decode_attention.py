@@ -203,6 +203,12 @@ def test_the_gate_weighs_bytes() -> None:
     ]  # fmt: skip
 
 
+def test_a_launch_that_gains_little_has_no_units() -> None:
+    geometry = Geometry(32, 8, 128, 2)
+    assert not is_shared(geometry, np.array([1024]), np.array([4])).any()
+    assert is_shared(geometry, np.full(16, 1024), np.full(16, 4)).all()
+
+
 def test_few_rows_are_cut_to_fill_the_device() -> None:
     geometry = Geometry(32, 8, 128, 2)
     assert splits_for(geometry, 512, 64) == 1
