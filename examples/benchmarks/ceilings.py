@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 
@@ -19,10 +20,8 @@ def _seconds(call: Callable[[], object]) -> float:
         call()
         mark.record()
     torch.cuda.synchronize()
-    return (
-        sorted(a.elapsed_time(b) for a, b in zip(marks, marks[1:], strict=False))[REPEATS // 2]
-        / 1e3
-    )
+    seconds = sorted(before.elapsed_time(after) / 1e3 for before, after in pairwise(marks))
+    return seconds[REPEATS // 2]
 
 
 def copy_bandwidth(num_bytes: int = 4 << 30) -> float:

@@ -16,8 +16,9 @@ import gc
 import json
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -77,12 +78,12 @@ def vars_of(engine: Engine) -> list[int]:
     return [stats.prefilled_tokens, stats.decoded_tokens, stats.scored_tokens, stats.steps]
 
 
-def profiled(directory: Path, name: str, call: object) -> None:
+def profiled(directory: Path, name: str, call: Callable[[], object]) -> None:
     """Run `call` under torch's profiler: a table of kernels, and the device's idle share."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
-        call()  # type: ignore[operator]
+        call()
         torch.cuda.synchronize()
     directory.mkdir(parents=True, exist_ok=True)
     kernels = [e for e in profiler.events() if e.device_type == torch.autograd.DeviceType.CUDA]
@@ -146,7 +147,8 @@ def measure(
         plan = compile_file(HERE / "workloads" / f"{workload.name}.sgl", spec=session.spec).plan
         count = int(sizes.get(workload.name, workload.num_rows))
         rows = workload.rows(Words(session.spec.tokenizer, workload.name), count)
-        timings = [time_run(plan, session, engine, rows) for _ in range(args.repeats)]
+        repeats = 1 if workload.name in args.once else args.repeats
+        timings = [time_run(plan, session, engine, rows) for _ in range(repeats)]
         best = min(timings, key=lambda timing: timing.seconds)
         load = workload.load(count)
         floor = floor_seconds(load, config, *ceilings)
@@ -169,7 +171,8 @@ def measure(
             "steps": best.steps,
         }  # fmt: skip
         if args.profile:
-            profiled(args.profile, workload.name, lambda: time_run(plan, session, engine, rows))  # noqa: B023
+            again = partial(time_run, plan, session, engine, rows)
+            profiled(args.profile, workload.name, again)
     del engine, session
     gc.collect()
     torch.cuda.empty_cache()
@@ -182,6 +185,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="*", default=[], metavar="W", help="workloads: w1 w10")
     parser.add_argument("--rows", nargs="*", default=[], metavar="W=N", help="fewer rows: w1=64")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--once", nargs="*", default=[], metavar="W", help="not repeated")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--deterministic", action="store_true")

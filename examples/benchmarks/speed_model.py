@@ -1,4 +1,4 @@
-"""Model folders without weights for measuring speed: a geometry, and the embedded model's tokenizer.
+"""Model folders without weights, for measuring speed: a geometry and the embedded tokenizer.
 
 The tokenizer is SmolLM2's; with `--load-format dummy` (or `load_format="dummy"`) its weights are
 drawn at random on the device.
