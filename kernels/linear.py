@@ -2,6 +2,7 @@
 
 normed_linear  y = norm(x) W^T + bias          gated_linear  y = silu(g) * u of [g, u] = norm(x) W^T
 add_linear_    y += x W^T + bias               logits        norm(x) W^T in fp32
+rotated_qkv    normed_linear, then qkv_rope_write
 Shapes: x [T, K] contiguous, W [N, K] ([2N, K] for gated_linear), biases [N], y [T, N].
 Types:  fp16/bf16/fp32, one type; sums in fp32.
 Few rows in bf16 go to a kernel of ours that does all of it while it reads W once; else the vendor's
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from sglc.kernels import small_linear
 from sglc.kernels.gated_silu_triton import gated_silu
+from sglc.kernels.qkv_rope_write import qkv_rope_write
 from sglc.kernels.rms_norm_triton import rms_norm
 from sglc.kernels.small_linear import Result
 
@@ -30,6 +32,28 @@ def normed_linear(
         small_linear.run(Result.STORE, x, weight, bias, y, norm, eps)
         return y
     return F.linear(rms_norm(x, norm, eps), weight, bias)
+
+
+def rotated_qkv(
+    x: Tensor,
+    norm: Tensor,
+    eps: float,
+    weight: Tensor,
+    bias: Tensor | None,
+    positions: Tensor,
+    slots: Tensor,
+    table: Tensor,
+    k_pool: Tensor,
+    v_pool: Tensor,
+    q_norm: Tensor | None,
+    k_norm: Tensor | None,
+) -> Tensor:
+    """The rotated queries [T, H, D]; arguments as `qkv_rope_write` takes them."""
+    place = (positions, slots, table, k_pool, v_pool)
+    D = k_pool.shape[2]
+    if q_norm is None and small_linear.takes_rotated(x, weight, positions, slots, D):
+        return small_linear.run_rotated(x, weight, bias, norm, eps, *place)
+    return qkv_rope_write(normed_linear(x, norm, eps, weight, bias), *place, q_norm, k_norm, eps)
 
 
 def gated_linear(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sglc.kernels.contract import require
-from sglc.kernels.cuda_kernel import cuda_kernel
+from sglc.kernels.cuda_kernel import Argument, cuda_kernel
 
 MOST_ROWS = 16
 STEP = 64  # of K
@@ -27,6 +27,7 @@ class Result(IntEnum):
     STORE_FP32 = 1
     ADD = 2
     GATE = 3
+    ROTATE = 4
 
 
 def takes(x: Tensor, weight: Tensor) -> bool:
@@ -50,13 +51,56 @@ def run(
     eps: float = 0.0,
 ) -> None:
     """y = f(norm(x) W^T + bias), or y += with ADD. Contiguous tensors that `takes` holds for."""
-    M, K = x.shape
-    N = y.shape[1]
+    K, N = x.shape[1], y.shape[1]
     rows = 2 * N if result == Result.GATE else N
     require(takes(x, weight), "small_linear", "few rows of bf16 and whole steps of K")
     require(weight.shape == (rows, K), "small_linear", f"weights {[rows, K]}")
-    require(x.is_contiguous() and y.is_contiguous(), "small_linear", "contiguous x and y")
-    columns = TILES * 16 // (rows // N)  # of y that a block makes
+    require(y.is_contiguous(), "small_linear", "a contiguous y")
+    _launch(result, x, weight, bias, y, norm, N, eps)
+
+
+def run_rotated(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    norm: Tensor,
+    eps: float,
+    positions: Tensor,
+    slots: Tensor,
+    table: Tensor,
+    k_pool: Tensor,
+    v_pool: Tensor,
+) -> Tensor:
+    """normed_linear and `qkv_rope_write` in one; positions and slots int64, heads of 32 times
+    anything. Yields the rotated queries [M, H, D]."""
+    _, num_kv, D = k_pool.shape
+    num_q = weight.shape[0] // D - 2 * num_kv
+    require(takes_rotated(x, weight, positions, slots, D), "small_linear", "few rows, whole heads")
+    y = x.new_empty((x.shape[0], num_q, D))
+    more = (positions, slots, table, k_pool, v_pool, table.shape[1], num_q, num_kv, D)
+    _launch(Result.ROTATE, x, weight, bias, y, norm, weight.shape[0] // 2, eps, *more)
+    return y
+
+
+def takes_rotated(x: Tensor, weight: Tensor, positions: Tensor, slots: Tensor, D: int) -> bool:
+    return takes(x, weight) and D % 32 == 0 and positions.dtype == slots.dtype == torch.int64
+
+
+def _launch(
+    result: Result,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    y: Tensor,
+    norm: Tensor | None,
+    N: int,
+    eps: float,
+    *more: Argument,
+) -> None:
+    """`N` results a row, of one row of the weights each, or of two."""
+    M, K = x.shape
+    require(x.is_contiguous(), "small_linear", "a contiguous x")
+    columns = TILES * 16 // (weight.shape[0] // N)  # results that a block makes of each row
     num_blocks = -(-N // columns)
     warps = _num_warps(num_blocks, x.device)
     kernel = cuda_kernel(
@@ -69,7 +113,7 @@ def run(
         NORMED=int(norm is not None),
         RESULT=int(result),
     )
-    arguments = (x, weight, bias, norm, y, M, N, K, eps)
+    arguments = (x, weight, bias, norm, y, M, N, K, eps, *more)
     kernel((num_blocks, 1, 1), warps * 32, *arguments, overlaps=True)
 
 

@@ -15,18 +15,18 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import gpu_kernel_checks as checks
+import numpy as np
 import torch
+import torch.nn.functional as F
 from ceilings import copy_bandwidth
-from torch import Tensor
+from gpu_kernel_checks import DTYPE, random
 
 from sglc.kernels import gated_silu_triton, linear, qkv_rope_write, rms_norm_triton, small_linear
-from sglc.kernels.gated_silu import gated_silu_ref
-from sglc.kernels.lane_tensors import LaneTensors
+from sglc.kernels.lane_tensors import ConstraintTables, LaneTensors
 from sglc.kernels.rope import rope_table
-from sglc.kernels.sample_step import sample_step, sample_step_ref
-from sglc.kernels.testing import error_ratio
+from sglc.kernels.sample_step import sample_step
 
-DTYPE = torch.bfloat16
 HIDDEN, INNER, HEADS, KV_HEADS, HEAD, VOCAB = 4096, 14336, 32, 8, 128, 49152
 CACHE = 50e6  # bytes of L2: rotated inputs take several times as much
 CALLS = 20  # a captured graph, at least
@@ -58,10 +58,6 @@ def copies(num_bytes: float) -> int:
     return max(2, int(4 * CACHE / num_bytes) + 1)
 
 
-def random(*shape: int, dtype: torch.dtype = DTYPE, scale: float = 1.0) -> Tensor:
-    return (torch.randn(shape, device="cuda") * scale).to(dtype)
-
-
 def line(name: str, T: int, took: float, num_bytes: float, peak: float, *more: str) -> None:
     share = num_bytes / took / peak
     print(f"| {name} | {T} | {took * 1e6:.1f} | {share:.0%} |", *(f"{x} |" for x in more))
@@ -70,15 +66,7 @@ def line(name: str, T: int, took: float, num_bytes: float, peak: float, *more: s
 def passes(peak: float) -> None:
     """Norm, activation and what stands before attention; checked at odd sizes first."""
     eps = 1e-5
-    for T, E in ((1, 64), (7, 576), (33, 4096)):
-        x, delta, weight = random(T, E), random(T, E), random(E)
-        total = x.double() + delta.double()
-        found = rms_norm_triton.rms_norm(x, weight, eps, delta)
-        error = error_ratio(found, rms_norm_ref_64(total, weight, eps))
-        gate_up = random(T, 2 * E)
-        other = error_ratio(gated_silu_triton.gated_silu(gate_up), gated_silu_ref(gate_up.double()))
-        assert max(error, other) < 4e-3, (T, E, error, other)
-    check_rope()
+    checks.passes()
     print("| pass | T | us | of copy |\n|---|---|---|---|")
     for T in (1, 64, 512, 4096):
         n = copies(T * HIDDEN * 8)
@@ -103,35 +91,9 @@ def passes(peak: float) -> None:
         line("split, rope, KV write", T, seconds(calls), moved, peak)
 
 
-def rms_norm_ref_64(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps) * weight.double()
-
-
-def check_rope() -> None:
-    for H, K, D, T in ((9, 3, 64, 5), (32, 8, 128, 17), (4, 2, 96, 3)):
-        for has_norm in (False, True):
-            qkv = random(T, (H + 2 * K) * D)
-            norms = [random(D), random(D)] if has_norm else [None, None]
-            table = rope_table(tuple(0.9**i for i in range(D // 2)), 100, 1.0).cuda()
-            positions = torch.randint(100, (T,), device="cuda")
-            slots = torch.randperm(50, device="cuda")[:T]
-            slots[0] = -1
-            pools = [torch.full((50, K, D), 7.0, device="cuda", dtype=DTYPE) for _ in range(2)]
-            exact = [pool.double() for pool in pools]
-            y = qkv_rope_write.qkv_rope_write(qkv, positions, slots, table, *pools, *norms, 1e-6)
-            wide = [norm if norm is None else norm.double() for norm in norms]
-            expected = qkv_rope_write.qkv_rope_write_ref(
-                qkv.double(), positions, slots, table.double(), *exact, *wide, 1e-6
-            )
-            errors = [
-                error_ratio(a, b) for a, b in zip((y, *pools), (expected, *exact), strict=True)
-            ]
-            assert max(errors) < 4e-3, (H, K, D, has_norm, errors)
-
-
 def products(peak: float) -> None:
     """Products of few rows, of ours and of the vendor's with the passes around it."""
-    check_products()
+    checks.products()
     print("| product | rows | ours, us | of copy | vendor, us | of copy |\n" + "|---" * 6 + "|")
     shapes = (
         ("norm, qkv", small_linear.Result.STORE, 6144, HIDDEN),
@@ -162,93 +124,32 @@ def products(peak: float) -> None:
             line(name, M, ours, moved, peak, f"{vendor * 1e6:.1f}", f"{moved / vendor / peak:.0%}")
 
 
-def check_products() -> None:
-    eps = 1e-5
-    for N, K in ((48, 64), (576, 1536), (1000, 576), (4096, 4096)):
-        for M in (1, 3, 8, 9, 16):
-            x, norm = random(M, K), random(K)
-            w, b = random(2 * N, K, scale=0.05), random(2 * N)
-            h = rms_norm_ref_64(x.double(), norm, eps)
-            w64, b64 = w.double(), b.double()
-            y = random(M, N)
-            added = y.double() + x.double() @ w64[:N].T + b64[:N]
-            linear.add_linear_(y, x, w[:N], b[:N])
-            pairs = [
-                (y, added),
-                (linear.normed_linear(x, norm, eps, w, b), h @ w64.T + b64),
-                (linear.gated_linear(x, norm, eps, w, b), gated_silu_ref(h @ w64.T + b64)),
-                (linear.logits(x, norm, eps, w), h @ w64.T),
-            ]
-            errors = [error_ratio(a, e) for a, e in pairs]
-            assert max(errors) < 5e-3, (M, N, K, errors)
-
-
 def sampling(peak: float) -> None:
     """The sampler: tokens equal to the reference's, then its times."""
-    print("sampler, tokens that differ from the reference:", sampler_differences())
+    print("sampler, tokens that differ from the reference:", checks.sampler())
     print("| sampler | rows | us | of copy |\n|---|---|---|---|")
+    device, zeros = torch.device("cuda"), np.zeros(checks.STATES, dtype=np.int32)
     kinds = {
         "greedy": {},
         "drawn": {"temperature": 1.0},
+        "drawn, constrained": {"temperature": 1.0, "table": 0},
         "drawn, top-p 0.9": {"temperature": 1.0, "top_p": 0.9},
         "drawn, top-k 50, top-p 0.9": {"temperature": 1.0, "top_k": 50, "top_p": 0.9},
     }
     for kind, options in kinds.items():
         for R in (1, 8, 64, 512):
-            lanes = LaneTensors.new(R, 4096, VOCAB, torch.device("cuda"))
+            lanes = LaneTensors.new(R, 4096, VOCAB, device)
             for name, value in options.items():
                 getattr(lanes, name).fill_(value)
+            if "table" in options:
+                table = checks.loose_table(VOCAB)
+                lanes.tables = ConstraintTables.pack([table], [zeros], [True], device)
+                lanes.refresh()
             rows = torch.arange(R, dtype=torch.int32, device="cuda")
             n = copies(R * VOCAB * 4)
             logits = [random(R, VOCAB, dtype=torch.float32, scale=3.0) for _ in range(min(n, 64))]
             took = seconds([partial(sample_step, x, rows, lanes) for x in logits])
             line(kind, R, took, R * VOCAB * 4, peak)
-
-
-def sampler_differences(R: int = 256, V: int = 5003, steps: int = 4) -> str:
-    """Rows with random options, several steps: of how many tokens."""
-    generator = torch.Generator().manual_seed(0)
-
-    def draw(low: float, high: float) -> Tensor:
-        return torch.rand(R, generator=generator) * (high - low) + low
-
-    def either(a: Tensor, b: float) -> Tensor:
-        return torch.where(torch.rand(R, generator=generator) < 0.5, a, torch.tensor(b))
-
-    differing = total = 0
-    for vocabulary in (V, 8192):
-        lanes = LaneTensors.new(R, steps, vocabulary, torch.device("cpu"))
-        lanes.seeds.copy_(torch.randint(1 << 62, (R,), generator=generator))
-        lanes.temperature.copy_(either(draw(0.3, 2), 0.0))
-        lanes.top_k.copy_(either(draw(1, 300).floor(), 0).int())
-        lanes.top_p.copy_(either(draw(0.2, 1), 1.0))
-        lanes.min_p.copy_(either(draw(0, 0.2), 0.0))
-        lanes.repetition.copy_(either(draw(1, 1.5), 1.0))
-        lanes.frequency.copy_(either(draw(0, 1), 0.0))
-        on_device = to_device(lanes)
-        rows = torch.arange(R, dtype=torch.int32)
-        for _ in range(steps):
-            logits = torch.randn(R, vocabulary, generator=generator) * 3
-            sample_step(logits.cuda(), rows.cuda(), on_device, logits.cuda())
-            sample_step_ref(logits.clone(), rows, lanes, logits)
-        differing += int((on_device.sampled.cpu() != lanes.sampled).sum())
-        total += lanes.sampled.numel()
-        same = on_device.sampled.cpu() == lanes.sampled
-        assert (on_device.logprobs.cpu() - lanes.logprobs)[same].abs().max() < 1e-4
-    return f"{differing} of {total}"
-
-
-def to_device(lanes: LaneTensors) -> LaneTensors:
-    """A copy on the GPU."""
-    N, L = lanes.sampled.shape
-    moved = LaneTensors.new(N, L, lanes.stop_codes.shape[1], torch.device("cuda"))
-    for name in LaneTensors.__slots__:
-        if name not in ("tables", "pointers"):
-            setattr(moved, name, getattr(lanes, name).cuda())
-    for name in type(lanes.tables).__slots__:
-        setattr(moved.tables, name, getattr(lanes.tables, name).cuda())
-    moved.refresh()
-    return moved
 
 
 def forward(peak: float) -> None:
@@ -276,7 +177,36 @@ def forward(peak: float) -> None:
         line("forward", T, seconds([call]), moved, peak)
 
 
-PARTS = {"passes": passes, "products": products, "sampling": sampling, "forward": forward}
+def large_products(peak: float) -> None:
+    """The vendor's products of a prefill or a large batch, as the forward pass calls them."""
+    print("| rows | qkv, us | output, add | gate/up | down, add | TFLOP/s of all |")
+    print("|---" * 6 + "|")
+    qkv, output, gate_up, down = (
+        random(N, K, scale=0.02)
+        for N, K in ((6144, HIDDEN), (HIDDEN, HIDDEN), (2 * INNER, HIDDEN), (HIDDEN, INNER))
+    )
+    work = 2 * sum(weight.numel() for weight in (qkv, output, gate_up, down))
+    for T in (64, 128, 256, 512, 1024, 2048, 4096, 8192):
+        x, inner, y = random(T, HIDDEN), random(T, INNER), random(T, HIDDEN)
+        calls = [
+            partial(F.linear, x, qkv),
+            partial(linear.add_linear_, y, x, output),
+            partial(F.linear, x, gate_up),
+            partial(linear.add_linear_, y, inner, down),
+        ]
+        took = [seconds([call]) for call in calls]
+        times = " | ".join(f"{t * 1e6:.0f}" for t in took)
+        print(f"| {T} | {times} | {T * work / sum(took) / 1e12:.0f} |")
+
+
+PARTS = {
+    "passes": passes,
+    "products": products,
+    "large": large_products,
+    "sampling": sampling,
+    "forward": forward,
+    "errors": checks.errors,
+}
 
 
 def main() -> None:

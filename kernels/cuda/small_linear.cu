@@ -10,11 +10,12 @@
 // mean square divides the sums), and what becomes of the sums, RESULT:
 //   STORE  y = sums (bf16)      STORE_FP32  y = sums (fp32)
 //   ADD    y += sums (bf16)     GATE        y = silu(sums) * sums N rows further down (bf16)
+//   ROTATE sums are q, k and v: rotated q to y, rotated k and v into the pools (qkv_rope_write.py)
 
 typedef unsigned int u32;
 typedef unsigned short u16;
 
-enum { STORE, STORE_FP32, ADD, GATE };
+enum { STORE, STORE_FP32, ADD, GATE, ROTATE };
 
 constexpr u32 ALL = 0xffffffffu;
 constexpr int STEP = 64;  // of k: a 128-byte line of each row of W
@@ -58,19 +59,71 @@ __device__ void multiply(float (&sums)[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
+// What ROTATE needs to know: num_q query heads, then num_kv k heads, then as many v heads, of size D.
+struct Rotation {
+  const long long *positions, *slots;  // [M]; nothing is written at a negative slot
+  const float *table;                  // [2, P, D/2]: cos, sin
+  u16 *k_pool, *v_pool;                // [slots, num_kv, D]
+  int P, num_q, num_kv, D;
+
+  // the sums of two places of a head, half a head apart
+  __device__ void store(u16 *y, int row, int head, int place, float x1, float x2) const {
+    long long slot = slots[row];
+    if (head < num_q + num_kv) {
+      const float *at = table + positions[row] * (D / 2) + place;
+      float cos = at[0], sin = at[(long long)P * (D / 2)];
+      float turned = x1 * cos - x2 * sin;
+      x2 = x2 * cos + x1 * sin;
+      x1 = turned;
+    }
+    u16 *out = y + ((long long)row * num_q + head) * D;
+    if (head >= num_q) {
+      if (slot < 0) return;
+      bool is_v = head >= num_q + num_kv;
+      x1 = finite(x1, is_v), x2 = finite(x2, is_v);
+      int kv_head = head - num_q - is_v * num_kv;
+      out = (is_v ? v_pool : k_pool) + (slot * num_kv + kv_head) * D;
+    }
+    out[place] = to_bf16(x1);
+    out[place + D / 2] = to_bf16(x2);
+  }
+
+  // pools stay finite: what is not is 0, or the largest number where it is an infinite value
+  __device__ static float finite(float x, bool clamps) {
+    const float largest = __uint_as_float(0x7f7f0000u);
+    if (fabsf(x) <= largest) return x;
+    return clamps && x == x ? copysignf(largest, x) : 0;
+  }
+};
+
 extern "C" __global__ void __launch_bounds__(WARPS * 32)
     small_linear(const u16 *x, const u16 *weight, const u16 *bias, const u16 *norm, void *y, int M,
-                 int N, int K, float eps) {
+                 int N, int K, float eps
+#if RESULT == 4
+                 , const long long *positions, const long long *slots, const float *table,
+                 u16 *k_pool, u16 *v_pool, int P, int num_q, int num_kv, int D
+#endif
+    ) {
   __shared__ float partial[WARPS][ROWS][COLUMNS + 1];
   __shared__ float squares[WARPS][COLUMNS];
   int warp = threadIdx.x / 32, group = threadIdx.x % 32 / 4, quad = threadIdx.x % 4;
-  // the first row of each tile; GATE takes as many rows from the gate as from the part it gates
+  // the first row of each tile; some take a second tile that belongs to the first
+  constexpr bool IS_PAIRED = RESULT == GATE || RESULT == ROTATE;
   int first[ROW_TILES];
 #pragma unroll
   for (int tile = 0; tile < ROW_TILES; tile++)
-    first[tile] = RESULT == GATE
-                      ? (blockIdx.x * ROW_TILES / 2 + tile / 2) * 16 + tile % 2 * N
-                      : (blockIdx.x * ROW_TILES + tile) * 16;
+    first[tile] = IS_PAIRED ? (blockIdx.x * ROW_TILES / 2 + tile / 2) * 16
+                            : (blockIdx.x * ROW_TILES + tile) * 16;
+  int apart = N;  // of the tiles of a pair: the gate and what it gates
+#if RESULT == 4
+  apart = D / 2;  // the halves of a head
+#pragma unroll
+  for (int tile = 0; tile < ROW_TILES; tile++)
+    first[tile] += first[tile] / apart * apart;
+#endif
+#pragma unroll
+  for (int tile = 1; tile < ROW_TILES; tile += 2)
+    if (IS_PAIRED) first[tile] += apart;
 
   const u16 *rows[ROW_TILES][2];
 #pragma unroll
@@ -78,7 +131,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32)
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       // rows past the end read the last: they are not written
-      int last = RESULT == GATE ? 2 * N - 1 : N - 1;
+      int last = IS_PAIRED ? 2 * N - 1 : N - 1;
       long long row = min(first[tile] + half * 8 + group, last);
       rows[tile][half] = weight + row * K + quad * 8;
     }
@@ -172,7 +225,7 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32)
     for (int w = 0; w < WARPS; w++) sum += partial[w][row][column];
     return sum;
   };
-  constexpr int RESULTS = RESULT == GATE ? ROWS / 2 : ROWS;
+  constexpr int RESULTS = IS_PAIRED ? ROWS / 2 : ROWS;
   for (int i = threadIdx.x; i < RESULTS * M; i += WARPS * 32) {
     int row = i % RESULTS, column = i / RESULTS;
     float scale = 1;
@@ -182,10 +235,18 @@ extern "C" __global__ void __launch_bounds__(WARPS * 32)
       for (int w = 0; w < WARPS; w++) sum += squares[w][column];
       scale = rsqrtf(sum / K + eps);
     }
-    int place = RESULT == GATE ? row / 16 * 32 + row % 16 : row;  // gate and gated tiles alternate
+    int place = IS_PAIRED ? row / 16 * 32 + row % 16 : row;  // the tiles of pairs alternate
     long long n = blockIdx.x * RESULTS + row;
     if (n >= N) continue;
     float sum = total(place, column) * scale;
+#if RESULT == 4
+    int at = n + n / apart * apart;  // the row of W
+    float other = total(place + 16, column) * scale;
+    if (bias) sum += from_bf16(bias[at]), other += from_bf16(bias[at + apart]);
+    Rotation rotation{positions, slots, table, k_pool, v_pool, P, num_q, num_kv, D};
+    rotation.store((u16 *)y, column, at / D, at % D, sum, other);
+    continue;
+#endif
     if (bias) sum += from_bf16(bias[n]);
     u16 *out = (u16 *)y + column * (long long)N + n;
     if (RESULT == GATE) {

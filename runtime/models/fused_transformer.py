@@ -14,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sglc.kernels.linear import add_linear_, gated_linear, logits, normed_linear
-from sglc.kernels.qkv_rope_write import qkv_rope_write
+from sglc.kernels.linear import add_linear_, gated_linear, logits, rotated_qkv
 from sglc.kernels.rope import rope_table
 from sglc.runtime.model.config import ModelConfig
 from sglc.runtime.model.rope_scaling import attention_factor, inverse_frequencies
@@ -60,9 +59,12 @@ class FusedTransformer:
         x = F.embedding(token_ids, weights.embedding)  # [T, E]
         last = len(weights.layers) - 1
         for index, layer in enumerate(weights.layers):
-            qkv = normed_linear(x, layer.attention_norm, eps, layer.qkv, layer.qkv_bias)
-            q = qkv_rope_write(
-                qkv,
+            q = rotated_qkv(
+                x,
+                layer.attention_norm,
+                eps,
+                layer.qkv,
+                layer.qkv_bias,
                 positions,
                 slots,
                 self._rope,
@@ -70,7 +72,6 @@ class FusedTransformer:
                 v_pools[index],
                 layer.q_norm,
                 layer.k_norm,
-                eps,
             )
             attended = attend(index, q).view(x.shape[0], -1)
             if index == last and logit_rows is not None:

@@ -14,7 +14,7 @@ from sglc.kernels.lane_tensors import ConstraintTables, LaneTensors
 SMALL_LINEAR = {"COLUMN_TILES": 1, "ROW_TILES": 2, "WARPS": 4, "DEPTH": 2, "NORMED": 1}
 BUILDS = [
     ("sample_step", {"THREADS": 256}, "sm_90a"),
-    *[("small_linear", SMALL_LINEAR | {"RESULT": result}, "sm_90a") for result in range(4)],
+    *[("small_linear", SMALL_LINEAR | {"RESULT": result}, "sm_90a") for result in range(5)],
     ("small_linear", SMALL_LINEAR | {"RESULT": 3}, "sm_80"),
 ]
 

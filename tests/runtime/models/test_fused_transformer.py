@@ -16,7 +16,7 @@ from sglc.runtime.models.transformer import Transformer
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SIZES = {
     "vocab_size": 97,
-    "hidden_size": 64,
+    "hidden_size": 128,
     "intermediate_size": 128,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
