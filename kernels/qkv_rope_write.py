@@ -37,7 +37,7 @@ def qkv_rope_write_ref(
     """The meaning of the op, in plain torch."""
     _, K, D = k_pool.shape
     heads = qkv.view(qkv.shape[0], -1, D)
-    q, k, v = heads.split((heads.shape[1] - 2 * K, K, K), dim=1)
+    q, k, v = heads[:, : -2 * K], heads[:, -2 * K : -K], heads[:, -K:]
     if q_norm is not None and k_norm is not None:
         q, k = rms_norm_ref(q, q_norm, eps), rms_norm_ref(k, k_norm, eps)
     cos, sin = table[:, positions.long()]
