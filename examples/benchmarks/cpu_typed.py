@@ -43,12 +43,15 @@ def main() -> None:
 
     rows = [{"name": f"{name} {'I' * r}".strip()} for r in range(args.repeat) for name in names]
     _, typed, seconds = run_all(session, TYPED, rows)
-    tokens = typed.decoded_tokens + typed.forced_tokens
+    recorded, _, _ = run_all(session, TYPED, rows, records=True)
+    # the texts between a record's pieces are appended, as prompts are: the trace counts them all
+    tokens = sum(len(gens[-1].after) - len(gens[0].before) for gens in recorded.values())
+    forced = tokens - typed.decoded_tokens
     print(f"typed: {len(rows)} rows in {seconds:.1f} s = {len(rows) / seconds:.2f} rows/s")
     print(f"  {typed}")
     masks = typed.seconds.get("masks", 0.0)
-    print(f"  {tokens / len(rows):.1f} tokens a record, {typed.forced_tokens / tokens:.0%} of them")
-    print(f"  forced; masks took {masks / seconds:.2%} of the time")
+    print(f"  {tokens / len(rows):.1f} tokens a record, {forced / tokens:.0%} of them forced")
+    print(f"  masks took {masks / seconds:.2%} of the time")
 
     length = round(tokens / len(rows))
     free_rows = [{**row, "max_tokens": length} for row in rows]
