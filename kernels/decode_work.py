@@ -178,7 +178,7 @@ def is_shared(geometry: Geometry, num_tokens: Indices, num_rows: Indices) -> NDA
     arithmetic = 4 * padded * num_tokens * D / FLOPS_PER_BYTE
     once = np.maximum(num_tokens * kv, arithmetic) + num_rows * K * MERGE_BYTES
     saved = num_tokens * kv * np.maximum(1, num_rows / CACHE_RATE) - once
-    is_worth = saved > 0
+    is_worth: NDArray[np.bool_] = saved > 0
     if saved[is_worth].sum() < START_BYTES:
         is_worth[:] = False
     return is_worth
