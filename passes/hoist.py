@@ -17,8 +17,10 @@ Keeps:   effects, gens above temperature 0, and what may fail or costs time in a
 
 Out of a body moves what is repeatable and depends on nothing that the body defines; in a body that
 surely runs that may be a gen, a select, a pure extern or a whole task, otherwise only a value that
-cannot fail. Contexts move along with the gens that need them, alone they cost nothing. A gen that
-may fail (too long a context) is not in the way of others: then the row fails either way.
+cannot fail. Contexts move along with the gens that need them, alone they cost nothing. What moves
+out and takes time becomes a task where one value comes of it, so that the branches do not start
+later for it; a value for which the row would have to wait stays in the branches. A gen that may
+fail (too long a context) is not in the way of others: then the row fails either way.
 
 Out of the row moves, without changing its place, what does not depend on the row's fields: such
 gens, selects and externs are marked `shared`, and the runtime does them once a run, when the first
@@ -27,11 +29,12 @@ row comes to them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from sglc.ir import graph, ops
 from sglc.ir import types as t
-from sglc.ir.graph import Substitution
+from sglc.ir.graph import FreshIds, Substitution
 from sglc.ir.host import expr as e
 from sglc.ir.host.literal import literal_value
 from sglc.ir.host.total import is_total
@@ -62,13 +65,21 @@ _CONTEXTS = (ops.Start, ops.Append, ops.Control, ops.Close, ops.Join, ops.Captur
 
 
 class _Hoister:
-    """`full` are the ids of lists that are known to have an item."""
+    """`full` are the ids of lists that are known to have an item, `promised` those of values that
+    tasks may still be making."""
 
     def __init__(self, facts: Repeatable, function: Function, notes: list[PassNote]) -> None:
         self.facts = facts
         self.notes = notes
         self.images: dict[int, Value] = {}
         self.full = {arg.id for arg in function.body.args if _is_full(arg.type)}
+        self.fresh = FreshIds(function)
+        self.promised = {
+            value.id
+            for op in graph.walk(function.body)
+            if graph.regions(op)
+            for value in graph.results(op)
+        }
 
     def image(self, value: Value) -> Value:
         return self.images.get(value.id, value)
@@ -104,15 +115,51 @@ class _Hoister:
             is_sure = is_sure and not _may_end(each)
             inside.update(value.id for value in graph.results(each))
         moved = _worth_moving(free)
+        waiting = self.waiting(moved)
+        if not any(_takes_time(each) for each in waiting):
+            # to wait for a task before the branches start would hold all of them up
+            moved = _worth_moving(_without(moved, waiting))
+            waiting = []
         if not moved:
             return op
-        first_round = Substitution({}, {arg.id: 0 for arg in op.body.args})
-        new.extend(first_round.op(each) for each in moved)
+        op = replace(op, body=replace(op.body, ops=tuple(_without(op.body.ops, moved))))
         told = (each for each in moved if not is_constant(each))
         self.notes += (note("hoist", "hoisted", each, op.span) for each in told)
-        gone = set(map(id, moved))
-        kept = tuple(each for each in op.body.ops if id(each) not in gone)
-        return replace(op, body=replace(op.body, ops=kept))
+        first_round = Substitution({}, {arg.id: 0 for arg in op.body.args})
+        new.extend(map(first_round.op, _without(moved, waiting)))
+        new.extend(self.as_task(list(map(first_round.op, waiting)), op))
+        return op
+
+    def waiting(self, moved: list[Op]) -> list[Op]:
+        """Those of the ops at which the row waits: for the model, an extern or a task."""
+        late: set[int] = set()
+        found: list[Op] = []
+        for op in moved:
+            waits_for = self.promised | late
+            if not isinstance(op, ops.Run) and (
+                _takes_time(op) or any(value.id in waits_for for value in self.facts.needs(op))
+            ):
+                found.append(op)
+                late.update(value.id for value in graph.results(op))
+        return found
+
+    def as_task(self, moved: list[Op], loop: _Loop) -> list[Op]:
+        """The ops as a task that the row does not wait for before it needs its value; as they are
+        where they make a context or several values."""
+        used = graph.uses(loop.body)
+        made = [v for op in moved for v in graph.results(op) if used[v.id]]
+        if len(made) != 1 or isinstance(made[0].type, ops.ContextType | ops.BranchesType):
+            return moved
+        inner = self.fresh.like(made[0])
+        renamed = Substitution({made[0].id: inner})
+        body = tuple(graph.rebuild(renamed.op(op), result=renamed.value) for op in moved)
+        return [ops.Run(made[0], Region((), body, ops.Yield((inner,))), loop.span)]
+
+
+def _without(all: Iterable[Op], gone: Iterable[Op]) -> list[Op]:
+    """The ops but these, by identity."""
+    ids = set(map(id, gone))
+    return [op for op in all if id(op) not in ids]
 
 
 def _worth_moving(free: list[Op]) -> list[Op]:
@@ -128,6 +175,14 @@ def _worth_moving(free: list[Op]) -> list[Op]:
         for region in graph.regions(op):
             needed.update(graph.free_values(region))
     return moved[::-1]
+
+
+def _takes_time(op: Op) -> bool:
+    """Whether the row waits for the model or an extern in the op."""
+    inner = (each for region in graph.regions(op) for each in graph.walk(region))
+    return not isinstance(op, ops.Run) and any(
+        isinstance(each, ops.Gen | ops.Select | ops.Extern) for each in (op, *inner)
+    )
 
 
 def _is_harmless(op: Op) -> bool:
