@@ -14,29 +14,16 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from sglc.runtime.engine.constrained import Constrained
 from sglc.runtime.engine.fixed_forward import FixedForward
 from sglc.runtime.engine.forward import Forward
-from sglc.runtime.engine.generation import Finished, Generation
+from sglc.runtime.engine.generation import Generation
 from sglc.runtime.engine.host_memory import keep_freed_memory
-from sglc.runtime.engine.intake import Intake
-from sglc.runtime.engine.job import GenJob, Job, ScoreJob
+from sglc.runtime.engine.job import GenJob, ScoreJob
 from sglc.runtime.engine.lanes import Lanes
-from sglc.runtime.engine.memory import KVPool, SlotAllocator, slots_for
-from sglc.runtime.engine.prefill import PrefillPlanner, Segment
-from sglc.runtime.engine.request import (
-    EngineStats,
-    GenResult,
-    Prefix,
-    Request,
-    RequestError,
-    Result,
-)
-from sglc.runtime.engine.residency import Residency
-from sglc.runtime.engine.scoring import Scoring
+from sglc.runtime.engine.memory import KVPool, slots_for
+from sglc.runtime.engine.request import Result
+from sglc.runtime.engine.schedule import ScheduledEngine
 from sglc.runtime.engine.step_rows import StepRows, lay_out
-from sglc.runtime.engine.tree import Handle, Tree
-from sglc.runtime.engine.waiting import WaitingQueue
 from sglc.runtime.model.spec import Tokenizer
 from sglc.runtime.models.transformer import Transformer
 
@@ -45,7 +32,7 @@ STEP_TOKENS = {"cpu": 512, "cuda": 4096}
 MAX_BATCH = {"cpu": 256, "cuda": 1024}
 
 
-class TreeEngine:
+class TreeEngine(ScheduledEngine):
     """Implements `request.Engine` over `model`.
 
     `kv_memory` is in bytes (None: a share of the free memory), `max_batch` bounds the requests that
@@ -67,10 +54,15 @@ class TreeEngine:
     ) -> None:
         config, device = model.config, model.device
         bytes_per_slot = config.kv_elements_per_token * model.dtype.itemsize
-        self._max_batch = max_batch or MAX_BATCH.get(device.type, MAX_BATCH["cuda"])
-        self._step_tokens = step_tokens or STEP_TOKENS.get(device.type, STEP_TOKENS["cuda"])
         num_slots = slots_for(kv_memory, bytes_per_slot, device)
-        self._slots = SlotAllocator(num_slots)
+        super().__init__(
+            tokenizer,
+            config.context_len,
+            num_slots,
+            device,
+            max_batch=max_batch or MAX_BATCH.get(device.type, MAX_BATCH["cuda"]),
+            step_tokens=step_tokens or STEP_TOKENS.get(device.type, STEP_TOKENS["cuda"]),
+        )
         self._pool = KVPool(
             num_slots,
             config.num_layers,
@@ -81,92 +73,23 @@ class TreeEngine:
         )
         if device.type == "cpu":
             keep_freed_memory()  # after the pool, whose pages are touched as they are needed
-        self._tree = Tree(self._slots)
-        self._root = Handle(self._tree, self._tree.root)
-        self._queue = WaitingQueue(self._tree.root)
-        self._residency = Residency(self._tree, self._queue)
         self._lanes = Lanes(device, self._residency.grow)
-        self._constrained = Constrained(tokenizer, device)
         self._generation = Generation(self._lanes, tokenizer, thinking, self._constrained, device)
-        self._intake = Intake(
-            self._tree, tokenizer, self._constrained, config.context_len, num_slots
-        )
-        self._scoring = Scoring(self._tree)
         new_forward = FixedForward if deterministic else Forward
         self._forward: FixedForward | Forward = new_forward(model, self._pool)
         self._device = device
-        self._jobs: dict[Request, Job] = {}  # unanswered
-        self._prefilling: list[Job] = []  # admitted, in order
-        self._ready: list[Result] = []  # known before any step
-        self.stats = EngineStats()
 
     @property
-    def root(self) -> Prefix:
-        return self._root
+    def _num_running(self) -> int:
+        return len(self._lanes)
 
-    @property
-    def is_idle(self) -> bool:
-        return not (self._jobs or self._ready)
-
-    @property
-    def num_kv_tokens(self) -> int:
-        """Slots in use now."""
-        self._tree.collect()
-        return self._slots.num_used
-
-    def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
-        assert isinstance(prefix, Handle)
-        self._tree.collect()
-        return self._tree.extend(prefix.node, tokens)
-
-    def submit(self, request: Request) -> None:
-        self.stats.prompt_tokens += request.prefix.num_tokens
-        job = self._intake.job(request)
-        if isinstance(job, RequestError):
-            self._ready.append(job)
-            return
-        if isinstance(job, GenJob):
-            text = job.begin()
-            if text is not None:
-                reason = "length" if job.walk is None else "stop"
-                self._ready.append(GenResult(job.gen, job.handle, text, text, (), 0, reason))
-                return
-            self._note_forced(len(job.tokens))
-        if isinstance(job, ScoreJob):
-            job.inner = self._scoring.start_job(job, self._intake.start())
-            if job.inner is not None:
-                job.inner.outer = job
-                self._enqueue(job.inner)
-            if job.choices.is_complete:  # empty choices only
-                self._ready.append(self._scoring.result(job))
-                return
-        self._enqueue(job)
-
-    def cancel(self, request: Request) -> None:
-        job = self._jobs.pop(request, None)
-        self._ready = [result for result in self._ready if result.request is not request]
-        if job is None:
-            return
-        if isinstance(job, ScoreJob) and job.inner is not None:
-            self.cancel(job.inner.request)
-            job.inner = None  # they refer to each other
-        if job in self._queue:
-            self._queue.remove(job)
-        elif job.is_admitted:
-            is_running = isinstance(job, GenJob) and job.lane >= 0
-            if isinstance(job, GenJob):
-                self._generation.forget(job)
-            if not is_running:
-                self._prefilling.remove(job)
-            self._residency.drop(job)
+    def _forget(self, job: GenJob) -> None:
+        self._generation.forget(job)
 
     @torch.inference_mode()
     def step(self) -> list[Result]:
         begin = perf_counter()
-        self._tree.collect()
-        results, self._ready = self._ready, []
-        self._admit()
-        prefill = PrefillPlanner(self._step_tokens).add(self._prefilling)
+        results, prefill = self._next()
         if not self._lanes.jobs and not prefill.segments:
             return results
         self._constrained.start_filling([*self._lanes.jobs, *self._prefilling])
@@ -182,60 +105,12 @@ class TreeEngine:
         self._note_seconds(begin, planned, ran)
         return results
 
-    def _enqueue(self, job: Job) -> None:
-        self._jobs[job.request] = job
-        self._queue.push(job)
-
-    def _admit(self) -> None:
-        while len(self._prefilling) + len(self._lanes) < self._max_batch:
-            job = self._queue.peek()
-            if job is None or not self._residency.admit(job):
-                break
-            self._prefilling.append(job)
-
-    def _note_segments(self, segments: list[Segment]) -> None:
-        """The segments' KV is there now; count what it cost."""
-        stats = self.stats
-        for segment in segments:
-            node, end = segment.node, segment.end
-            first = max(segment.begin, node.num_computed)
-            again = max(0, min(end, node.num_seen) - first)
-            new = max(0, end - first) - again
-            stats.recomputed_tokens += again
-            stats.prefilled_tokens += again
-            if segment.is_scored:
-                stats.scored_tokens += new
-            elif not node.is_generated:
-                # a generated token's KV is the last of its decoding, whenever it is computed
-                stats.prefilled_tokens += new
-            stats.repeated_tokens += min(end, first) - segment.begin
-            node.num_computed = max(node.num_computed, end)
-            node.num_seen = max(node.num_seen, end)
-
     def _read_scores(self, rows: StepRows, logits: Tensor) -> list[Result]:
         reads = [read for read in rows.places if isinstance(read.job, ScoreJob)]
         if not reads:
             return []
         self._scoring.read(reads, logits[[rows.places[read] for read in reads]])
-        done = [
-            job for job in self._prefilling if isinstance(job, ScoreJob) and job.choices.is_complete
-        ]
-        return [result for job in done for result in self._finish_score(job)]
-
-    def _finish_score(self, job: ScoreJob) -> list[Result]:
-        """`job` has all its values. What is answered is the request of the outer job, when both are
-        done."""
-        self._prefilling.remove(job)
-        self._residency.release(job)
-        if job.outer is not None:
-            self._scoring.keep_unconditional(job)
-            del self._jobs[job.request]
-            job = job.outer
-            job.inner = None
-        if job.inner is not None or job.is_admitted or not job.choices.is_complete:
-            return []
-        del self._jobs[job.request]
-        return [self._scoring.result(job)]
+        return self._finish_scores()
 
     def _sample(self, rows: StepRows, logits: Tensor) -> list[Result]:
         """A token for each running gen, and the first one for each whose prefix is complete."""
@@ -264,29 +139,6 @@ class TreeEngine:
             self._residency.resume(job, num_computed)
         self._prefilling[:0] = [job for job, _ in left.forced]
         return [self._finish_gen(over) for over in left.over]
-
-    def _note_forced(self, count: int) -> None:
-        self.stats.forced_tokens += count
-        self.stats.prefilled_tokens += count
-
-    def _finish_gen(self, over: Finished) -> GenResult:
-        job, kept = over.job, over.kept
-        del self._jobs[job.request]
-        tokens = over.tokens[: kept.num_tokens]
-        # the last sampled token was never run
-        num_computed = min(kept.num_tokens, len(over.tokens) - 1)
-        prefix = self._residency.settle(job, tokens, num_computed)
-        return GenResult(
-            job.gen,
-            prefix,
-            kept.text,
-            kept.rest,
-            tuple(tokens),
-            len(over.tokens) - len(job.forced),
-            over.finish_reason,
-            over.logprobs,
-            sum(place < len(tokens) for place in job.forced),
-        )
 
     def _note_seconds(self, begin: float, planned: float, ran: float) -> None:
         seconds, attention = self.stats.seconds, self._forward.attention_seconds
