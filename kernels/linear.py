@@ -5,6 +5,8 @@ add_linear_    y += x W^T + bias               logits        norm(x) W^T in fp32
 rotated_qkv    normed_linear, then qkv_rope_write
 Shapes: x [T, K] contiguous, W [N, K] ([2N, K] for gated_linear), biases [N], y [T, N].
 Types:  fp16/bf16/fp32, one type; sums in fp32.
+The residual is added by the product that comes before it, in fp32, not by the norm after it: a pass
+less over the residual, and one rounding less.
 Few rows in bf16 go to a kernel of ours that does all of it while it reads W once; else the vendor's
 product and a pass for what stands around it. The choice depends on shapes and types alone, so a
 captured graph keeps it.

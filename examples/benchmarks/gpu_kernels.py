@@ -22,7 +22,14 @@ import torch.nn.functional as F
 from ceilings import copy_bandwidth
 from gpu_kernel_checks import DTYPE, random
 
-from sglc.kernels import gated_silu_triton, linear, qkv_rope_write, rms_norm_triton, small_linear
+from sglc.kernels import (
+    gated_silu_triton,
+    linear,
+    qkv_rope_write,
+    rms_norm,
+    rms_norm_triton,
+    small_linear,
+)
 from sglc.kernels.lane_tensors import ConstraintTables, LaneTensors
 from sglc.kernels.rope import rope_table
 from sglc.kernels.sample_step import sample_step
@@ -72,12 +79,9 @@ def passes(peak: float) -> None:
         n = copies(T * HIDDEN * 8)
         weight = random(HIDDEN)
         xs = [random(T, HIDDEN) for _ in range(n)]
-        moved = rms_norm_triton.bytes_moved(T, HIDDEN, 2, has_delta=False)
+        moved = rms_norm.bytes_moved(T, HIDDEN, 2)
         took = seconds([partial(rms_norm_triton.rms_norm, x, weight, eps) for x in xs])
         line("norm", T, took, moved, peak)
-        moved = rms_norm_triton.bytes_moved(T, HIDDEN, 2, has_delta=True)
-        calls = [partial(rms_norm_triton.rms_norm, x, weight, eps, xs[0]) for x in xs[1:]]
-        line("residual + norm", T, seconds(calls), moved, peak)
         xs = [random(T, 2 * INNER) for _ in range(copies(T * INNER * 6))]
         took = seconds([partial(gated_silu_triton.gated_silu, x) for x in xs])
         line("gated silu", T, took, 3 * T * INNER * 2, peak)

@@ -35,15 +35,12 @@ def poisoned_outputs() -> Iterator[None]:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("shape", [(1, 64), (7, 48), (3, 576)], ids=str)
-@pytest.mark.parametrize("has_delta", [False, True])
-def test_rms_norm(shape, dtype, has_delta) -> None:
+def test_rms_norm(shape, dtype) -> None:
     x, weight = draw(*shape, dtype=dtype, seed=1), draw(shape[1], dtype=dtype, seed=2)
-    delta = draw(*shape, dtype=dtype, seed=3) if has_delta else None
-    total = x.double() if delta is None else x.double() + delta.double()
-    exact = total * torch.rsqrt(total.square().mean(-1, keepdim=True) + 1e-5) * weight.double()
-    y = rms_norm_triton.rms_norm(x, weight, 1e-5, delta)
+    wide = x.double()
+    exact = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + 1e-5) * weight.double()
+    y = rms_norm_triton.rms_norm(x, weight, 1e-5)
     assert error_ratio(y, exact) < ERROR_RATIO[dtype]
-    assert error_ratio(x, total) < ERROR_RATIO[dtype]
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
