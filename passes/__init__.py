@@ -2,8 +2,9 @@
 
 Law: each pass takes a well-formed module and yields one of the same meaning; `run_pipeline`
 verifies after each. Optimizations can be skipped by name, and results do not change when they are.
-Analyses (`stages.py`, `lengths.py`, `demand.py`, `inlined_size.py`, `first_roles.py`) are functions
-from IR to facts; who needs facts calls them.
+What they did stands in `Module.notes` (`noting.py`), for `explain`.
+Analyses (`stages.py`, `lengths.py`, `demand.py`, `repeatable.py`, `inlined_size.py`,
+`first_roles.py`) are functions from IR to facts; who needs facts calls them.
 """
 
 from __future__ import annotations

@@ -60,7 +60,10 @@ class Progress:
         """The line that ends a run."""
         seconds = time.monotonic() - self._start
         failed = f", {num_failed:,} failed" if num_failed else ""
-        return f"{num_done:,} rows{failed} in {_clock(seconds)}: {self._rates(num_done)}"
+        asked = self._stats.requests + self._stats.merged_requests
+        merged = self._stats.merged_requests / asked if asked else 0
+        shared = f", {merged:.0%} of gens shared" if merged else ""
+        return f"{num_done:,} rows{failed} in {_clock(seconds)}: {self._rates(num_done)}{shared}"
 
     def _rates(self, num_done: int) -> str:
         seconds = max(time.monotonic() - self._start, 1e-9)

@@ -53,6 +53,8 @@ def test_the_last_line(clock: Clock) -> None:
     told = Progress(STATS)
     clock.now += 3700
     assert told.summary(3700, 2).startswith("3,700 rows, 2 failed in 1:01:40: 1 rows/s, ")
+    shared = Progress(EngineStats(requests=50, merged_requests=150))
+    assert shared.summary(10, 0).endswith(", 75% of gens shared")
 
 
 def test_a_bar_fits_a_terminal(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
