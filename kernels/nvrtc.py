@@ -13,8 +13,9 @@ import functools
 import hashlib
 import importlib.util
 import os
+import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 SOURCES = Path(__file__).parent / "cuda"
@@ -29,18 +30,29 @@ def machine_code(source: str, defines: Mapping[str, int], architecture: str) -> 
     """The cubin of `kernels/cuda/<source>.cu` for an architecture like "sm_90", from the disk where
     it was built before. Raises NvrtcError."""
     text = (SOURCES / f"{source}.cu").read_text(encoding="utf-8")
+    headers = _headers(text)
     options = [*_OPTIONS, f"--gpu-architecture={architecture}"]
     options += [f"-D{name}={value}" for name, value in sorted(defines.items())]
     version = ".".join(map(str, nvrtc_version()))
-    key = hashlib.sha256("\0".join((text, *options, version)).encode()).hexdigest()
+    parts = (text, *headers.values(), *options, version)
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     path = _cache_folder() / f"{source}-{key[:32]}.cubin"
     try:
         return path.read_bytes()
     except OSError:
         pass
-    code = _compile(source, text, options)
+    code = _compile(source, text, headers, options)
     _keep(path, code)
     return code
+
+
+def _headers(text: str) -> dict[str, str]:
+    """The sources that `text` includes, and those that they do, by name."""
+    found: dict[str, str] = {}
+    for name in re.findall(r'^#include "([\w.]+)"', text, re.MULTILINE):
+        header = (SOURCES / name).read_text(encoding="utf-8")
+        found |= {name: header, **_headers(header)}
+    return found
 
 
 def nvrtc_version() -> tuple[int, int]:
@@ -49,23 +61,26 @@ def nvrtc_version() -> tuple[int, int]:
     return major.value, minor.value
 
 
-def _compile(name: str, text: str, options: list[str]) -> bytes:
+def _compile(name: str, text: str, headers: Mapping[str, str], options: list[str]) -> bytes:
     nvrtc = _library()
     program = ctypes.c_void_p()
-    _check(
-        nvrtc,
-        nvrtc.nvrtcCreateProgram(
-            ctypes.byref(program), text.encode(), f"{name}.cu".encode(), 0, None, None
-        ),
+    source, file = text.encode(), f"{name}.cu".encode()
+    included, names = _strings(headers.values()), _strings(headers)
+    created = nvrtc.nvrtcCreateProgram(
+        ctypes.byref(program), source, file, len(headers), included, names
     )
+    _check(nvrtc, created)
     try:
-        values = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
-        if nvrtc.nvrtcCompileProgram(program, len(options), values) != 0:
+        if nvrtc.nvrtcCompileProgram(program, len(options), _strings(options)) != 0:
             log = _read(nvrtc, program, "ProgramLog").rstrip(b"\0").decode(errors="replace")
             raise NvrtcError(f"NVRTC refused kernels/cuda/{name}.cu:\n{log}")
         return _read(nvrtc, program, "CUBIN")
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _strings(texts: Collection[str]) -> ctypes.Array[ctypes.c_char_p]:
+    return (ctypes.c_char_p * len(texts))(*(text.encode() for text in texts))
 
 
 def _read(nvrtc: ctypes.CDLL, program: ctypes.c_void_p, what: str) -> bytes:

@@ -43,7 +43,7 @@ def test_builds(source, defines, architecture) -> None:
 def test_a_build_is_found_again(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
 
-    def build(name: str, text: str, options: list[str]) -> bytes:
+    def build(name: str, text: str, headers: dict[str, str], options: list[str]) -> bytes:
         built.append(options)
         return b"code %d" % len(built)
 
@@ -57,6 +57,21 @@ def test_a_build_is_found_again(own_cache: Path, monkeypatch: pytest.MonkeyPatch
     assert nvrtc.machine_code("sample_step", {"THREADS": 256}, "sm_90a") != first
     assert len(built) == 4
     assert all(path.suffix == ".cubin" for path in own_cache.iterdir())  # nothing half written
+
+
+def test_a_changed_header_is_another_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+    monkeypatch.setattr(nvrtc, "SOURCES", tmp_path)
+    monkeypatch.setattr(nvrtc, "nvrtc_version", lambda: (13, 0))
+    monkeypatch.setattr(
+        nvrtc, "_compile", lambda _name, _text, headers, _options: built.append(headers) or b"code"
+    )
+    (tmp_path / "a.cu").write_text('#include "b.cuh"\n')
+    (tmp_path / "b.cuh").write_text('#include "c.cuh"\n')
+    for version in ("1", "2", "2"):
+        (tmp_path / "c.cuh").write_text(version)
+        nvrtc.machine_code("a", {}, "sm_80")
+    assert [headers["c.cuh"] for headers in built] == ["1", "2"]
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(monkeypatch, tmp_path) -> None:
