@@ -76,6 +76,9 @@ class WordTokenizer:
             data = data[size:]
         return ids
 
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self.encode(text) for text in texts]
+
     def stable_len(self, text: str) -> int:
         """Bytes further from the end than the longest word are in tokens that stay."""
         ids, ends = self.encode(text), [0]
