@@ -1,15 +1,16 @@
 """The pipeline: what is done to a module between lowering and emission, in order.
 
 Law: each pass takes a well-formed module and yields one of the same meaning; `run_pipeline`
-verifies after each. Optimizations can be skipped by name, and results do not change when they are.
-What they did stands in `Module.notes` (`noting.py`), for `explain`.
+verifies what comes out at the end, and names the pass that broke it. Optimizations can be skipped
+by name, and results do not change when they are. What they did stands in `Module.notes`
+(`noting.py`), for `explain`.
 Analyses (`stages.py`, `lengths.py`, `demand.py`, `repeatable.py`, `inlined_size.py`,
 `first_roles.py`) are functions from IR to facts; who needs facts calls them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from sglc.ir.module import Module
@@ -84,15 +85,27 @@ def run_pipeline(
             raise ValueError(
                 f"`{name}` is no pass that can be skipped; those are {', '.join(OPTIONAL)}"
             )
-    for each in PIPELINE:
-        if each.name in skip:
-            continue
+    wanted = [each for each in PIPELINE if each.name not in skip]
+    after = module
+    try:
+        for each in wanted:
+            after = each.run(after)
+            if on_pass is not None:
+                on_pass(each, after)
+        verify(after)
+    except Exception:
+        # one that breaks the module may make another one fail: find the first
+        _run_verified(module, wanted)
+        raise
+    return after
+
+
+def _run_verified(module: Module, wanted: Iterable[Pass]) -> None:
+    """Run the passes with a check after each; raises PassError for the first that fails it."""
+    for each in wanted:
         try:
             after = each.run(module)
             verify(after)
         except Exception as error:
             raise PassError(each.name, module, error) from error
         module = after
-        if on_pass is not None:
-            on_pass(each, module)
-    return module

@@ -62,6 +62,23 @@ def test_a_pass_that_breaks_the_module_is_named(monkeypatch: pytest.MonkeyPatch)
     )
 
 
+def test_the_first_pass_that_breaks_the_module_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lossy(module: Module) -> Module:
+        body = replace(module.program.body, ops=module.program.body.ops[1:])
+        return replace(module, program=replace(module.program, body=body))
+
+    def strict(module: Module) -> Module:
+        if not isinstance(module.program.body.ops[0], ops.Start):
+            raise KeyError("no start")
+        return module
+
+    pipeline = (Pass("strict", strict), Pass("lossy", lossy), Pass("last", strict))
+    monkeypatch.setattr(passes, "PIPELINE", pipeline)
+    with pytest.raises(PassError) as caught:
+        run_pipeline(MODULE)
+    assert caught.value.name == "lossy"
+
+
 def test_names_are_unique() -> None:
     names = [each.name for each in PIPELINE]
     assert len(set(names)) == len(names)
