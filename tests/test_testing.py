@@ -6,7 +6,18 @@ import re
 
 import pytest
 
-from sglc.runtime.engine.request import GenRequest, RequestError, Sampling, ScoreRequest
+import sglc
+from sglc.codegen.automata.compile import compile_constraint
+from sglc.codegen.automata.source import ConstraintSource
+from sglc.codegen.automata.vocabulary import vocabulary_of
+from sglc.ir import types as t
+from sglc.runtime.engine.request import (
+    GenRequest,
+    GenResult,
+    RequestError,
+    Sampling,
+    ScoreRequest,
+)
 from sglc.testing import ByteTokenizer, Model, Question
 
 
@@ -95,3 +106,83 @@ def test_the_markup_has_every_role_after_every_role():
     text = ByteTokenizer()
     assert text.control_id("<|im_start|>") == markup.opening["user", "tool"][0]
     assert text.encode("<|im_end|>") == list(b"<|im_end|>")
+
+
+def compiled(type=None, **source):
+    if type is not None:
+        source = {"kind": "type", "type": type, **source}
+    vocabulary = vocabulary_of(ByteTokenizer())
+    return compile_constraint(ConstraintSource(**source), vocabulary)
+
+
+def ask_typed(answers, constraint, name="x"):
+    engine = Model(answers).engine()
+    engine.submit(GenRequest(engine.root, Sampling(), 0, (0, 1, 0), name, constraint))
+    (result,) = engine.step()
+    return result.text if isinstance(result, GenResult) else result.message
+
+
+@pytest.mark.parametrize(
+    ("type", "answer", "text"),
+    [
+        (t.INT, 5, "5"),
+        (t.INT, "5", "5"),
+        (t.BOOL, True, "true"),
+        (t.OptionalType(t.INT), None, "null"),
+        (t.LiteralType(("a", "b")), "a", "a"),
+        (t.StrType(max_length=5), '"a"', '"a"'),
+        (t.ListType(t.STR), ["a", 'b"'], '["a","b\\""]'),
+        (t.JSON, {"a": [1.5]}, '{"a":[1.5]}'),
+        (t.JSON, '{"a":1}', '{"a":1}'),
+    ],
+)
+def test_values_answer_typed_gens(type, answer, text):
+    assert ask_typed({"x": answer}, compiled(type)) == text
+    assert ask_typed(lambda question: answer, compiled(type)) == text
+
+
+def test_an_answer_must_fit_the_constraint():
+    failed = "the answer '11' for `x` does not fit its constraint"
+    assert ask_typed({"x": 11}, compiled(t.IntType(0, 10))) == failed
+    nested = compiled(kind="ebnf", text='root ::= "(" root ")" | "x"')
+    assert ask_typed({"x": "((x))"}, nested) == "((x))"
+    assert ask_typed({"x": "((x)"}, nested).endswith("does not fit its constraint")
+
+
+def test_a_piece_takes_its_field():
+    answers = {"x": {"who": {"name": 'Al "a"', "age": None}, "n": "2"}}
+    name = compiled(t.STR, in_record=True, follow='",')
+    assert ask_typed(answers, name, "x.who.name") == 'Al \\"a\\"'
+    assert ask_typed(answers, compiled(t.OptionalType(t.INT), follow="}"), "x.who.age") == "null"
+    lead = compiled(t.OptionalType(t.STR), lead='"n":')
+    assert ask_typed(answers, lead, "x.n") == '"n":"2"'
+    text = {"x": '{"who":{"name":"B"}}'}
+    assert ask_typed(text, name, "x.who.name") == "B"
+    assert ask_typed(lambda question: {question.name: 7}, compiled(t.INT), "x.x") == "7"
+    assert ask_typed(answers, name, "x.whose.name") == "the answer for `x` has no `whose.name`"
+
+
+PETS = """
+type Pet:
+    name: str
+    kind: "cat" | "dog"
+    ages: list[int](max_items=2)
+
+program pets(q: str) -> Pet:
+    "{q}\\n"
+    gen pet: Pet(max_tokens=200)
+    require pet.kind == "cat", "a {pet.kind} of {len(pet.ages)} ages"
+    return pet
+"""
+
+
+def test_a_program_with_typed_gens(tmp_path):
+    source = tmp_path / "typed.sgl"
+    source.write_text(PETS)
+    cat = {"name": 'Tom \\ "T"', "kind": "cat", "ages": [1, 2]}
+    (result,) = sglc.compile(source, model=Model({"pet": cat})).run([{"q": "hello"}])
+    assert result.output == cat
+    model = Model({"q 1": {"name": "Rex", "kind": "dog", "ages": []}, "q 2": cat})
+    first, second = sglc.compile(source, model=model).run([{"q": "q 1"}, {"q": "q 2"}])
+    assert "a dog of 0 ages" in repr(first)
+    assert second.output == cat
