@@ -59,6 +59,11 @@ class GrammarWalk:
         return self._fewest(self._state)
 
     @property
+    def shortest(self) -> bytes:
+        """The shortest text from here to a whole value."""
+        return self._grammar.closing.completion(self._state)
+
+    @property
     def only_end(self) -> bool:
         """Nothing but the end may come."""
         if not self._matcher.is_completed():

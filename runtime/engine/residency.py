@@ -19,13 +19,15 @@ from sglc.runtime.engine.waiting import WaitingQueue, first_waiting
 
 
 class Residency:
-    """With `whole_tails` a gen gets all the slots of its growth when it is admitted."""
+    """With `whole_tails` a gen gets all the slots of its growth when it is admitted. `num_evicted`
+    counts the tokens whose KV had to make room."""
 
     def __init__(self, tree: Tree, queue: WaitingQueue, *, whole_tails: bool = False) -> None:
         self._tree = tree
         self._queue = queue
         self._slots: SlotAllocator = tree.slots
         self._whole_tails = whole_tails
+        self.num_evicted = 0
         self._num_promised = 0  # slots of locked nodes and what running gens may still fill
 
     def admit(self, job: Job) -> bool:
@@ -111,7 +113,10 @@ class Residency:
         if not count + tail_count:
             return
         self._make_room(count + tail_count)
-        extents = self._slots.allocate(count + tail_count)
+        # what follows a gen goes where the gen left off: its slots were promised room to grow into
+        above = absent[0].parent if absent else job.node
+        after = above.extents[-1].end if above is not None and above.extents else -1
+        extents = self._slots.allocate(count + tail_count, after if self._whole_tails else -1)
         for node in absent:
             node.extents = cut(extents, len(node.tokens))
         if isinstance(job, GenJob) and job.tail is not None:
@@ -129,6 +134,7 @@ class Residency:
             node = node.parent
         by_next_use = sorted(self._tree.idle, key=lambda node: _next_use(node, here), reverse=True)
         for node in by_next_use:
+            self.num_evicted += node.num_computed
             self._tree.evict(node)
             if self._slots.num_free >= count:
                 return
