@@ -47,15 +47,19 @@ class SlotAllocator:
     def num_free(self) -> int:
         return self.num_slots - self.num_used
 
-    def allocate(self, count: int) -> list[Extent]:
-        """`count` slots in as few extents as come easily: one that starts a block where there is
-        room for it, else one anywhere, else the longest ranges. The caller made sure of room."""
+    def allocate(self, count: int, after: int = -1) -> list[Extent]:
+        """`count` slots in as few extents as come easily: one from slot `after` on, else one that
+        starts a block where there is room for it, else one anywhere, else the longest ranges. The
+        caller made sure of room."""
         assert 0 < count <= self.num_free
         self.num_used += count
         self.peak_used = max(self.peak_used, self.num_used)
-        index, start = self._find(count)
-        if index is not None:
-            return [self._take(index, start, count)]
+        index = bisect_left(self._starts, after)
+        if after in self._starts[index : index + 1] and self._ends[index] - after >= count:
+            return [self._take(index, after, count)]
+        found, start = self._find(count)
+        if found is not None:
+            return [self._take(found, start, count)]
         taken = []
         while count:
             index = max(range(len(self._starts)), key=lambda i: self._ends[i] - self._starts[i])

@@ -34,8 +34,10 @@ from sglc.runtime.model.spec import Tokenizer
 
 class ScheduledEngine:
     """All of `request.Engine` but `step`, for contexts of `context_len` tokens and memory for
-    `num_slots`. A subclass's step begins with `_next`, runs the prefill and a token of each running
-    gen, and ends with `_note_segments`, `_finish_scores` and `_finish_gen`."""
+    `num_slots`; with `whole_tails` gens get the slots of all their tokens when they are admitted.
+
+    A subclass's step begins with `_next`, runs the prefill and a token of each running gen, and
+    ends with `_note_segments`, `_finish_scores` and `_finish_gen`."""
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class ScheduledEngine:
         *,
         max_batch: int,
         step_tokens: int,
+        whole_tails: bool = False,
     ) -> None:
         self._max_batch = max_batch
         self._step_tokens = step_tokens
@@ -53,7 +56,7 @@ class ScheduledEngine:
         self._tree = Tree(self._slots)
         self._root = Handle(self._tree, self._tree.root)
         self._queue = WaitingQueue(self._tree.root)
-        self._residency = Residency(self._tree, self._queue)
+        self._residency = Residency(self._tree, self._queue, whole_tails=whole_tails)
         self._constrained = Constrained(tokenizer, device)
         self._intake = Intake(self._tree, tokenizer, self._constrained, context_len, num_slots)
         self._scoring = Scoring(self._tree)
@@ -165,12 +168,12 @@ class ScheduledEngine:
         ]
         return [result for job in done for result in self._finish_score(job)]
 
-    def _finish_gen(self, over: Finished) -> GenResult:
+    def _finish_gen(self, over: Finished, *, overran: bool = False) -> GenResult:
+        """The answer to a gen that is over. Its last token was never run, unless it `overran`."""
         job, kept = over.job, over.kept
         del self._jobs[job.request]
         tokens = over.tokens[: kept.num_tokens]
-        # the last sampled token was never run
-        num_computed = min(kept.num_tokens, len(over.tokens) - 1)
+        num_computed = min(kept.num_tokens, len(over.tokens) - (not overran))
         prefix = self._residency.settle(job, tokens, num_computed)
         return GenResult(
             job.gen,
@@ -204,7 +207,8 @@ class ScheduledEngine:
     def _finish_score(self, job: ScoreJob) -> list[Result]:
         """`job` has all its values. What is answered is the request of the outer job, when both are
         done."""
-        self._prefilling.remove(job)
+        if job in self._prefilling:
+            self._prefilling.remove(job)
         self._residency.release(job)
         if job.outer is not None:
             self._scoring.keep_unconditional(job)

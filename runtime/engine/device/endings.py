@@ -52,7 +52,7 @@ class Endings:
         lanes.history[rows, lanes.read[rows]] = tokens
         lanes.read[rows] += 1
         codes = self._options.codes[self._options.stop_way[rows], tokens]
-        may_end = (statuses != RUNNING) | (codes == MAY_STOP)
+        may_end = (statuses != RUNNING) | (codes == MAY_STOP) | lanes.is_walked[rows]
         landed = Landed(num_tokens=len(rows))
         for row in np.flatnonzero(may_end).tolist():
             job = lanes.lane(int(rows[row])).job

@@ -13,15 +13,15 @@ written only by what is launched later.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from time import perf_counter
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sglc.kernels.decode_work import Geometry
 from sglc.kernels.sample_step import sample_step
-from sglc.runtime.engine.constrained import Constrained
 from sglc.runtime.engine.device.decode import DecodeStep, outcome
 from sglc.runtime.engine.device.endings import Endings, Landed
 from sglc.runtime.engine.device.flight import Flight, Reports, ScoreReads
@@ -32,23 +32,12 @@ from sglc.runtime.engine.device.room import kv_room
 from sglc.runtime.engine.device.sight import plan_rows
 from sglc.runtime.engine.device.transfer import Fetch, send
 from sglc.runtime.engine.device.turns import Turns
-from sglc.runtime.engine.generation import Finished
-from sglc.runtime.engine.intake import Intake
+from sglc.runtime.engine.device.watched import HostDraws, is_walked
 from sglc.runtime.engine.job import GenJob, Job, ScoreJob
-from sglc.runtime.engine.memory import KVPool, SlotAllocator, slots_for
-from sglc.runtime.engine.prefill import Prefill, PrefillPlanner, Read, Segment
-from sglc.runtime.engine.request import (
-    EngineStats,
-    GenResult,
-    Prefix,
-    Request,
-    RequestError,
-    Result,
-)
-from sglc.runtime.engine.residency import Residency
-from sglc.runtime.engine.scoring import Scoring
-from sglc.runtime.engine.tree import Handle, Tree
-from sglc.runtime.engine.waiting import WaitingQueue
+from sglc.runtime.engine.memory import KVPool, slots_for
+from sglc.runtime.engine.prefill import Prefill, PrefillPlanner, Read
+from sglc.runtime.engine.request import Result
+from sglc.runtime.engine.schedule import ScheduledEngine
 from sglc.runtime.model.spec import Tokenizer
 from sglc.runtime.models.transformer import Transformer
 
@@ -57,7 +46,7 @@ MAX_BATCH = 1024  # requests that are admitted together
 AHEAD = 2  # steps that are launched before the oldest of them is read
 
 
-class DeviceEngine:
+class DeviceEngine(ScheduledEngine):
     """Implements `request.Engine` over `model`, whose device may be any (the CPU: for tests).
 
     Options are `TreeEngine`'s. `ahead` is how many steps are launched before one is read.
@@ -75,15 +64,21 @@ class DeviceEngine:
         ahead: int = AHEAD,
     ) -> None:
         config, device = model.config, model.device
-        self._device = device
-        self._max_batch = max_batch
-        self._step_tokens = step_tokens
-        self._ahead = ahead
-        bytes_per_slot = config.kv_elements_per_token * model.dtype.itemsize
         if kv_memory is None and device.type == "cuda":
             kv_memory = kv_room(config, model.dtype, step_tokens, max_batch)
+        bytes_per_slot = config.kv_elements_per_token * model.dtype.itemsize
         num_slots = slots_for(kv_memory, bytes_per_slot, device)
-        self._slots = SlotAllocator(num_slots)
+        super().__init__(
+            tokenizer,
+            config.context_len,
+            num_slots,
+            device,
+            max_batch=max_batch,
+            step_tokens=step_tokens,
+            whole_tails=True,
+        )
+        self._device = device
+        self._ahead = ahead
         self._pool = KVPool(
             num_slots,
             config.num_layers,
@@ -92,91 +87,27 @@ class DeviceEngine:
             model.dtype,
             device,
         )
-        self._tree = Tree(self._slots)
-        self._root = Handle(self._tree, self._tree.root)
-        self._queue = WaitingQueue(self._tree.root)
-        self._residency = Residency(self._tree, self._queue, whole_tails=True)
-        self._intake = Intake(
-            self._tree, tokenizer, Constrained(tokenizer, device), config.context_len, num_slots
-        )
-        self._scoring = Scoring(self._tree)
         self._geometry = Geometry(
             config.num_heads, config.num_kv_heads, config.head_size, model.dtype.itemsize
         )
         self._lanes = DeviceLanes(max_batch)
         self._options = LaneOptions(max_batch, tokenizer, config.vocab_size, thinking, device)
+        self._host_draws = HostDraws(self._options, self._constrained, tokenizer, thinking, device)
         self._endings = Endings(self._lanes, self._options, tokenizer)
         self._prefill_step = PrefillStep(model, self._pool)
         self._decode_step = DecodeStep(model, self._pool, self._options.tensors, self._geometry)
         self._turns = Turns(step_tokens)
-        self._jobs: dict[Request, Job] = {}  # unanswered
-        self._prefilling: dict[Job, None] = {}  # admitted, in order
         self._flights: deque[Flight] = deque()
         self._loaded: tuple[int, bool] | None = None  # what the decode step was last told
-        self._num_reporting = 0  # unanswered gens that report log-probabilities
-        self._ready: list[Result] = []  # known before any step
-        self.stats = EngineStats()
 
     @property
-    def root(self) -> Prefix:
-        return self._root
+    def _num_running(self) -> int:
+        return len(self._lanes)
 
-    @property
-    def is_idle(self) -> bool:
-        return not (self._jobs or self._ready)
-
-    @property
-    def num_kv_tokens(self) -> int:
-        """Slots in use now."""
-        self._tree.collect()
-        return self._slots.num_used
-
-    def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
-        assert isinstance(prefix, Handle)
-        self._tree.collect()
-        return self._tree.extend(prefix.node, tokens)
-
-    def submit(self, request: Request) -> None:
-        self.stats.prompt_tokens += request.prefix.num_tokens
-        job = self._intake.job(request)
-        if isinstance(job, RequestError):
-            self._ready.append(job)
-            return
-        if isinstance(job, GenJob):
-            text = job.begin()
-            if text is not None:
-                reason = "length" if job.walk is None else "stop"
-                self._ready.append(GenResult(job.gen, job.handle, text, text, (), 0, reason))
-                return
-            self._note_forced(len(job.tokens))
-        if isinstance(job, ScoreJob):
-            job.inner = self._scoring.start_job(job, self._intake.start())
-            if job.inner is not None:
-                job.inner.outer = job
-                self._enqueue(job.inner)
-            if job.choices.is_complete:  # empty choices only
-                self._ready.append(self._scoring.result(job))
-                return
-        self._enqueue(job)
-
-    def cancel(self, request: Request) -> None:
-        job = self._jobs.get(request)
-        self._ready = [result for result in self._ready if result.request is not request]
-        if job is None:
-            return
-        self._forget(job)
-        if isinstance(job, ScoreJob) and job.inner is not None:
-            self.cancel(job.inner.request)
-            job.inner = None  # they refer to each other
-        if job in self._queue:
-            self._queue.remove(job)
-        elif job.is_admitted:
-            if isinstance(job, GenJob):
-                self._endings.forget(job)
-                if job.lane >= 0:
-                    self._lanes.stop([job])
-            self._prefilling.pop(job, None)
-            self._residency.drop(job)
+    def _forget(self, job: GenJob) -> None:
+        self._endings.forget(job)
+        if job.lane >= 0:
+            self._lanes.stop([job])
 
     @torch.inference_mode()
     def step(self) -> list[Result]:
@@ -188,7 +119,7 @@ class DeviceEngine:
         launched = perf_counter()
         waited = 0.0
         flights = self._flights
-        ahead = 0 if self._num_reporting else self._ahead
+        ahead = 0 if self._lanes.is_watched.any() else self._ahead
         while flights and (not is_launched or len(flights) > ahead or flights[0].is_there):
             flight = flights.popleft()
             waited += flight.wait()
@@ -200,22 +131,10 @@ class DeviceEngine:
 
     # ------------------------------------------------------------ launching
 
-    def _enqueue(self, job: Job) -> None:
-        self._jobs[job.request] = job
-        self._num_reporting += _reports(job)
-        self._queue.push(job)
-
-    def _forget(self, job: Job) -> None:
-        """`job` is answered, or never will be."""
-        del self._jobs[job.request]
-        self._num_reporting -= _reports(job)
-
     def _admit(self) -> None:
-        while len(self._prefilling) + len(self._lanes) < self._max_batch:
-            job = self._queue.peek()
-            if job is None or not self._residency.admit(job):
-                break
-            self._prefilling[job] = None
+        before = len(self._prefilling)
+        super()._admit()
+        for job in self._prefilling[before:]:
             self._turns.add(job)
 
     def _launch(self) -> bool:
@@ -237,34 +156,31 @@ class DeviceEngine:
         self._turns.note_prefill(prefill.num_rows)
         self._note_segments(prefill.segments.values())
         flight = self._start(prefill, logits, places)
+        gone: set[Job] = {self._lanes.lane(lane).job for lane in flight.lanes.tolist()}
         scored = [read for read in prefill.reads if isinstance(read.job, ScoreJob)]
         if scored:
             flight.scores = ScoreReads(scored, logits, [places[read] for read in scored])
-            for job in dict.fromkeys(flight.scores.jobs):
-                if job.choices.is_asked:
-                    del self._prefilling[job]
+            gone.update(job for job in flight.scores.jobs if job.choices.is_asked)
+        self._prefilling = [job for job in self._prefilling if job not in gone]
         self._flights.append(flight)
 
     def _start(self, prefill: Prefill, logits: Tensor, places: dict[Read, int]) -> Flight:
         """Sample the first tokens of the gens whose prompts are run."""
         jobs: list[GenJob] = []
         rows: list[int] = []
-        reports: list[Reports] = []
         for read in prefill.reads:
             if isinstance(read.job, GenJob) and not read.is_report:
                 jobs.append(read.job)
                 rows.append(places[read])
-                del self._prefilling[read.job]
+        lanes = self._lanes.start(jobs)
+        flight = Flight(lanes, self._lanes.serial[lanes])
         forced = [read for read in prefill.reads if read.is_report]
         if forced:
-            reports.append(Reports.of_forced(forced, logits, places))
-        lanes = self._lanes.start(jobs)
-        flight = Flight(lanes, self._lanes.serial[lanes], reports=reports)
+            flight.reports.append(Reports.of_forced(forced, logits, places))
         if jobs:
             self._options.write(jobs, lanes)
-            index = send(lanes, self._device)
-            mine = logits[torch.tensor(rows, device=self._device)]
-            flight.outcome = self._sample(jobs, mine, index, flight)
+            mine = logits[send(np.array(rows), self._device)]
+            flight.outcome = self._sample(jobs, mine, flight)
             self._lanes.sample(lanes)
         return flight
 
@@ -272,8 +188,7 @@ class DeviceEngine:
         lanes = self._lanes
         lanes.turn()
         rows = lanes.rows
-        jobs = [lanes.lane(lane).job for lane in rows.tolist()] if self._num_reporting else []
-        samples = not any(job.gen.sampling.logprobs is not None for job in jobs)
+        samples = not lanes.is_watched[rows].any()
         if self._loaded != (lanes.version, samples):
             self._decode_step.load(rows, plan_rows(lanes, self._geometry), samples=samples)
             self._loaded = (lanes.version, samples)
@@ -285,11 +200,35 @@ class DeviceEngine:
             flight.outcome = Fetch(batch.ended[: len(rows)])
         else:
             assert batch.logits is not None
-            logits = batch.logits[: len(rows)]
-            flight.outcome = self._sample(jobs, logits, send(rows, self._device), flight)
+            jobs = [lanes.lane(lane).job for lane in rows.tolist()]
+            self._constrained.start_filling(jobs)
+            flight.outcome = self._sample(jobs, batch.logits[: len(rows)], flight)
         self._flights.append(flight)
         lanes.sample(rows)
         self._turns.note_decode(len(self._prefilling))
+
+    def _sample(self, jobs: list[GenJob], logits: Tensor, flight: Flight) -> Fetch:
+        """A token for each lane of `flight` from its row of `logits` [R, V], which may be
+        overwritten."""
+        tensors = self._options.tensors
+        lanes = send(flight.lanes, self._device)
+        reporting = [row for row, job in enumerate(jobs) if job.gen.sampling.logprobs is not None]
+        walked = [row for row, job in enumerate(jobs) if is_walked(job)]
+        reports: Reports | None = None
+        if reporting:
+            reports = Reports([jobs[row] for row in reporting], logits[reporting])
+            flight.reports.append(reports)
+        rows = lanes.int()
+        if walked:
+            rows[walked] = -1
+        sample_step(logits, rows, tensors)
+        if walked:
+            theirs = flight.lanes[walked]
+            counts = self._lanes.launched[theirs]
+            self._host_draws.draw([jobs[row] for row in walked], theirs, counts, logits[walked])
+        if reports is not None:
+            reports.pick(tensors.tokens[lanes[reporting]])
+        return Fetch(outcome(tensors, lanes))
 
     # ------------------------------------------------------------ landing
 
@@ -316,94 +255,18 @@ class DeviceEngine:
         gone = [over.job for over in landed.over] + [job for job, _ in landed.forced]
         if not gone:
             return []
-        overran = {job: int(self._lanes.launched[job.lane]) for job in gone}
-        self._lanes.stop(gone)
-        back: dict[Job, None] = {}
+        # whose last token went into a step that was launched before it was known to be the last
+        lanes = self._lanes
+        overran = {job for job in gone if lanes.launched[job.lane] > lanes.read[job.lane]}
+        lanes.stop(gone)
         for job, num_computed in landed.forced:
             self._note_forced(len(job.tokens) - num_computed - 1)
             self._residency.resume(job, num_computed)
             self._turns.add(job)
-            back[job] = None
-        if back:
-            self._prefilling = {**back, **self._prefilling}
-        return [self._finish_gen(over, overran[over.job]) for over in landed.over]
-
-    def _finish_gen(self, over: Finished, num_launched: int) -> GenResult:
-        job, kept = over.job, over.kept
-        self._forget(job)
-        tokens = over.tokens[: kept.num_tokens]
-        # the last sampled token was run only if another step had been launched by then
-        num_run = len(over.tokens) - (num_launched == len(over.tokens))
-        prefix = self._residency.settle(job, tokens, min(kept.num_tokens, num_run))
-        return GenResult(
-            job.gen,
-            prefix,
-            kept.text,
-            kept.rest,
-            tuple(tokens),
-            len(over.tokens) - len(job.forced),
-            over.finish_reason,
-            over.logprobs,
-            sum(place < len(tokens) for place in job.forced),
-        )
-
-    def _finish_score(self, job: ScoreJob) -> list[Result]:
-        """`job` has all its values. What is answered is the request of the outer job, when both are
-        done."""
-        self._residency.release(job)
-        if job.outer is not None:
-            self._scoring.keep_unconditional(job)
-            self._forget(job)
-            job = job.outer
-            job.inner = None
-        if job.inner is not None or job.is_admitted or not job.choices.is_complete:
-            return []
-        self._forget(job)
-        return [self._scoring.result(job)]
-
-    def _sample(self, jobs: list[GenJob], logits: Tensor, lanes: Tensor, flight: Flight) -> Fetch:
-        """A token a lane from its row of `logits` [R, V], which may be overwritten."""
-        reporting = [row for row, job in enumerate(jobs) if job.gen.sampling.logprobs is not None]
-        tensors = self._options.tensors
-        if not reporting:
-            sample_step(logits, lanes.int(), tensors)
-        else:
-            index = torch.tensor(reporting, device=self._device)
-            reports = Reports([jobs[row] for row in reporting], logits[index])
-            sample_step(logits, lanes.int(), tensors)
-            reports.pick(tensors.tokens[lanes[index]])
-            flight.reports.append(reports)
-        return Fetch(outcome(tensors, lanes))
-
-    # ------------------------------------------------------------ counts
-
-    def _note_segments(self, segments: Iterable[Segment]) -> None:
-        """The segments' KV will be there for what is launched later; count what it cost."""
-        stats = self.stats
-        for segment in segments:
-            node, end = segment.node, segment.end
-            first = max(segment.begin, node.num_computed)
-            again = max(0, min(end, node.num_seen) - first)
-            new = max(0, end - first) - again
-            stats.recomputed_tokens += again
-            stats.prefilled_tokens += again
-            if segment.is_scored:
-                stats.scored_tokens += new
-            elif not node.is_generated:
-                stats.prefilled_tokens += new
-            stats.repeated_tokens += min(end, first) - segment.begin
-            node.num_computed = max(node.num_computed, end)
-            node.num_seen = max(node.num_seen, end)
-
-    def _note_forced(self, count: int) -> None:
-        self.stats.forced_tokens += count
-        self.stats.prefilled_tokens += count
+        self._prefilling[:0] = [job for job, _ in landed.forced]
+        return [self._finish_gen(over, overran=over.job in overran) for over in landed.over]
 
     def _note_seconds(self, launching: float, waiting: float, landing: float) -> None:
         seconds = self.stats.seconds
         for phase, more in (("launching", launching), ("waiting", waiting), ("landing", landing)):
             seconds[phase] = seconds.get(phase, 0.0) + more
-
-
-def _reports(job: Job) -> bool:
-    return isinstance(job, GenJob) and job.gen.sampling.logprobs is not None

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sglc.kernels.decode_work import BLOCK
+from sglc.runtime.engine.device.watched import is_walked, is_watched
 from sglc.runtime.engine.job import GenJob
 from sglc.runtime.engine.memory import Extent
 
@@ -77,8 +78,9 @@ class DeviceLanes:
 
     By lane: `launched` tokens are sampled or will be by what is launched; `read` of them are in
     `history`; `filled` is how many tokens of the tail have their KV when the next step begins;
-    `serial` tells whose lane it is. `version` changes when the rows or what they see change, other
-    than by a token a step.
+    `serial` tells whose lane it is; `is_walked` that the host looks at each token, `is_watched`
+    that no step may run ahead. `version` changes when the rows or what they see change, other than
+    by a token a step.
     """
 
     def __init__(self, max_lanes: int) -> None:
@@ -89,6 +91,8 @@ class DeviceLanes:
         self.filled: Indices = np.zeros(max_lanes, dtype=np.int64)
         self.growth: Indices = np.zeros(max_lanes, dtype=np.int64)
         self.serial: Indices = np.full(max_lanes, -1, dtype=np.int64)
+        self.is_walked: NDArray[np.bool_] = np.zeros(max_lanes, dtype=np.bool_)
+        self.is_watched: NDArray[np.bool_] = np.zeros(max_lanes, dtype=np.bool_)
         self.history: NDArray[np.int32] = np.zeros((max_lanes, 64), dtype=np.int32)
         self._run_end: Indices = np.zeros(max_lanes, dtype=np.int64)
         self._free = list(range(max_lanes - 1, -1, -1))
@@ -112,6 +116,8 @@ class DeviceLanes:
             while len(job.tokens) > held.runs[0].end:
                 held.next_run()
             self._run_end[lane] = held.runs[0].end
+            self.is_walked[lane] = is_walked(job)
+            self.is_watched[lane] = is_watched(job)
             self.history[lane, : len(job.tokens)] = job.tokens
         self.launched[lanes] = self.read[lanes] = self.filled[lanes] = num_tokens
         self.serial[lanes] = np.arange(self._num_started, self._num_started + len(jobs))
@@ -132,6 +138,7 @@ class DeviceLanes:
         lanes = np.array([job.lane for job in jobs], dtype=np.int64)
         self._leave(lanes)
         self.serial[lanes] = -1
+        self.is_watched[lanes] = False
         for lane, job in zip(lanes.tolist(), jobs, strict=True):
             self.held[lane] = None
             self._free.append(lane)
