@@ -101,6 +101,7 @@ class TreeEngine(ScheduledEngine):
         results += self._read_scores(rows, logits)
         results += self._sample(rows, logits)
         self.stats.steps += 1
+        self.stats.kv_tokens = self._slots.num_used
         self.stats.peak_kv_tokens = self._slots.peak_used
         self._note_seconds(begin, planned, ran)
         return results

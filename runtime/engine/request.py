@@ -170,6 +170,7 @@ class EngineStats:
     requests: int = 0
     merged_requests: int = 0
     steps: int = 0
+    kv_tokens: int = 0  # slots in use at the end of the last step
     peak_kv_tokens: int = 0
     seconds: dict[str, float] = field(
         default_factory=dict

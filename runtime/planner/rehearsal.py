@@ -89,6 +89,7 @@ class Rehearsal(ScheduledEngine):
         results += self._score(prefill)
         results += self._write(prefill)
         self.stats.steps += 1
+        self.stats.kv_tokens = self._slots.num_used
         self.stats.peak_kv_tokens = self._slots.peak_used
         if self._on_step is not None:
             self._on_step(self._facts(prefill, num_decodes, reads))

@@ -147,6 +147,7 @@ class DeviceEngine(ScheduledEngine):
         else:
             return False
         self.stats.steps += 1
+        self.stats.kv_tokens = self._slots.num_used
         self.stats.peak_kv_tokens = self._slots.peak_used
         return True
 
