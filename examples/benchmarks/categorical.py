@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tiny_model import write_tiny_model
 
+from sglc.bench.tiny_model import write_tiny_model
 from sglc.compiler.driver import compile_file
 from sglc.runtime.row import RowDone
 from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows

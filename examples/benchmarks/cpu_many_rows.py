@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tiny_model import write_tiny_model
+from sglc.bench.tiny_model import write_tiny_model
 
 PROGRAM = """
 program extend(text: str):
