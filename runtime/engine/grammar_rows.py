@@ -19,7 +19,7 @@ from sglc.codegen.automata.closing import Closing
 from sglc.codegen.automata.constraint import Grammar
 from sglc.codegen.automata.grammar import load_grammar
 from sglc.codegen.automata.vocabulary import vocabulary_of
-from sglc.runtime.engine.grammar_walk import GrammarWalk, LoadedGrammar
+from sglc.runtime.engine.grammar_walk import Follower, GrammarWalk, LoadedGrammar
 from sglc.runtime.engine.sampling import PickAgain
 from sglc.runtime.model.spec import Tokenizer
 
@@ -65,8 +65,8 @@ class Grammars:
         is_end = np.ones(-(-vocabulary.size // 32) * 32, dtype=np.uint8)
         is_end[sorted(vocabulary.eos_ids)] = 0
         not_end = np.packbits(is_end, bitorder="little").view(np.int32)
-        closing = Closing(grammar.rules)
-        return LoadedGrammar(compiled, closing, self._tokenizer, vocabulary, ids_of, not_end)
+        follower = Follower(Closing(grammar.rules))
+        return LoadedGrammar(compiled, follower, self._tokenizer, vocabulary, ids_of, not_end)
 
 
 def _fill(walks: Sequence[GrammarWalk]) -> None:

@@ -24,13 +24,39 @@ from sglc.runtime.model.spec import Tokenizer
 Words = NDArray[np.int32]  # a bit a token, 32 to a word, the lowest first
 
 
+class Follower:
+    """A grammar's closing tracker that remembers its steps: text within a str leads from one state
+    back to it."""
+
+    MAX_STEPS = 100_000
+
+    def __init__(self, closing: Closing) -> None:
+        self.closing = closing
+        self._steps: dict[tuple[State, int], State] = {}
+
+    def after(self, state: State, data: bytes) -> State:
+        """The state after `data`; ValueError where it cannot come."""
+        for byte in data:
+            step = (state, byte)
+            after = self._steps.get(step)
+            if after is None:
+                after = self.closing.advance(state, bytes([byte]))
+                if after is None:
+                    raise ValueError(f"the grammar does not allow {data!r}")
+                if len(self._steps) >= self.MAX_STEPS:
+                    self._steps.clear()
+                self._steps[step] = after
+            state = after
+        return state
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedGrammar:
     """A grammar ready to be followed. `compiled` is xgrammar's; `ids_of` gives the tokens with
     certain bytes, `not_end` [W] has the bits of all tokens but EOS."""
 
     compiled: Any
-    closing: Closing
+    follower: Follower
     tokenizer: Tokenizer
     vocabulary: Vocabulary
     ids_of: Mapping[bytes, list[int]]
@@ -46,7 +72,8 @@ class GrammarWalk:
 
         self._grammar = grammar
         self._matcher = xgrammar.GrammarMatcher(grammar.compiled)
-        self._state = self._after(grammar.closing.start(), written)
+        self._closing = grammar.follower.closing
+        self._state = grammar.follower.after(self._closing.start(), written)
         self._tried: tuple[int, State] | None = None  # a token that fits, and the state after it
         if written and not self._matcher.accept_string(written):
             raise ValueError(f"the grammar does not allow {written!r}")
@@ -87,7 +114,8 @@ class GrammarWalk:
         if self._tried is not None and self._tried[0] == token:
             self._state = self._tried[1]
         else:
-            self._state = self._after(self._state, self._grammar.vocabulary.tokens[token])
+            data = self._grammar.vocabulary.tokens[token]
+            self._state = self._grammar.follower.after(self._state, data)
         self._change(self._matcher.accept_token(token))
 
     def look(self, generated: bytes, left: int) -> Forced | Ended | None:
@@ -116,9 +144,9 @@ class GrammarWalk:
         """Whether a value can still be whole when `ids` come next and `left` tokens are left
         now."""
         data = b"".join(self._grammar.vocabulary.tokens[id] for id in ids)
-        state = self._after(self._state, data)
+        state = self._grammar.follower.after(self._state, data)
         left -= len(ids)
-        if self._grammar.closing.distance(state) > left and self._fewest(state) > left:
+        if self._closing.distance(state) > left and self._fewest(state) > left:
             return False
         if len(ids) == 1:
             self._tried = (ids[0], state)
@@ -127,7 +155,7 @@ class GrammarWalk:
     def closers(self, left: int) -> list[int]:
         """Tokens that begin the shortest completion, so that `left` tokens are enough for it; none
         where the value is whole."""
-        text = self._grammar.closing.completion(self._state)
+        text = self._closing.completion(self._state)
         found: list[int] = []
         for size in range(1, len(text) + 1):
             ids = self._grammar.ids_of.get(text[:size], [])
@@ -135,14 +163,8 @@ class GrammarWalk:
                 found += ids
         return found
 
-    def _after(self, state: State, data: bytes) -> State:
-        after = self._grammar.closing.advance(state, data)
-        if after is None:
-            raise ValueError(f"the grammar does not allow {data!r}")
-        return after
-
     def _fewest(self, state: State) -> int:
-        return fewest_tokens(self._grammar.closing.completion(state), self._grammar.vocabulary)
+        return fewest_tokens(self._closing.completion(state), self._grammar.vocabulary)
 
     def _change(self, is_accepted: bool) -> None:
         assert is_accepted, "the matcher refuses what its mask allows"
