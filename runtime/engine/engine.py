@@ -94,6 +94,7 @@ class TreeEngine(ScheduledEngine):
             return results
         self._constrained.start_filling([*self._lanes.jobs, *self._prefilling])
         rows = lay_out(self._lanes, prefill, self._pool.scratch, self._device)
+        num_decodes = len(self._lanes)
         planned = perf_counter()
         logits = self._forward(rows)
         ran = perf_counter()
@@ -104,6 +105,7 @@ class TreeEngine(ScheduledEngine):
         self.stats.kv_tokens = self._slots.num_used
         self.stats.peak_kv_tokens = self._slots.peak_used
         self._note_seconds(begin, planned, ran)
+        self.stats.note_model(ran - planned, len(rows.tokens) - num_decodes, num_decodes)
         return results
 
     def _read_scores(self, rows: StepRows, logits: Tensor) -> list[Result]:

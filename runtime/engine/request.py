@@ -158,7 +158,12 @@ class EngineStats:
     choices; repeated those run again, with their KV in memory, only for their logits. Forced tokens
     are those a constraint left no choice about: they count as prefilled, not as decoded.
     `requests` were asked for, one a sample; `merged_requests` were not, since an equal one was:
-    these two are counted by who asks."""
+    these two are counted by who asks.
+
+    `seconds` are by phase: dense, attention, masks, sampling, planning. `model_seconds` tell dense
+    and attention by what ran: "prefill" and "decode" in steps that did nothing else, and "prefill,
+    mixed" and "decode, mixed", the parts of other steps by their shares of the rows. Both have what
+    an engine can tell."""
 
     prompt_tokens: int = 0
     prefilled_tokens: int = 0
@@ -172,9 +177,17 @@ class EngineStats:
     steps: int = 0
     kv_tokens: int = 0  # slots in use at the end of the last step
     peak_kv_tokens: int = 0
-    seconds: dict[str, float] = field(
-        default_factory=dict
-    )  # dense, attention, masks, sampling, planning
+    seconds: dict[str, float] = field(default_factory=dict)
+    model_seconds: dict[str, float] = field(default_factory=dict)
+
+    def note_model(self, seconds: float, num_prefills: int, num_decodes: int) -> None:
+        """A step ran the model over so many rows."""
+        mixed = ", mixed" if num_prefills and num_decodes else ""
+        for kind, rows in (("prefill", num_prefills), ("decode", num_decodes)):
+            if rows:
+                spent = seconds * rows / (num_prefills + num_decodes)
+                name = kind + mixed
+                self.model_seconds[name] = self.model_seconds.get(name, 0.0) + spent
 
 
 class Engine(Protocol):
