@@ -55,6 +55,10 @@ class Tokenizer(Protocol):
         """The tokens' bytes as UTF-8, undecodable bytes as U+FFFD; control tokens yield nothing."""
         ...
 
+    def spell(self, ids: Sequence[int]) -> str:
+        """Like `decode`, with control tokens as their names."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:

@@ -81,6 +81,15 @@ class BpeTokenizer:
         table = self._bytes
         return b"".join([table[id] for id in ids]).decode("utf-8", errors="replace")
 
+    def spell(self, ids: Sequence[int]) -> str:
+        table, names = self._bytes, self._control_names
+        parts = [names.get(id) or table[id] for id in ids]
+        return b"".join(parts).decode("utf-8", errors="replace")
+
+    @cached_property
+    def _control_names(self) -> dict[int, bytes]:
+        return {id: name.encode() for name, id in self._control_ids_by_name.items()}
+
     @cached_property
     def _bytes(self) -> list[bytes]:
         spell = _byte_level_bytes if self._vocabulary.is_byte_level else _sentencepiece_bytes

@@ -177,6 +177,9 @@ def test_control_tokens_only_by_name(train_byte_level, write_folder):
     size = reference.get_vocab_size()
     assert ours.control_id("<think>") == think
     assert ours.control_id("<|im_start|>") == 1
+    assert ours.spell([1, *ours.encode("the é <|im_start|>"), think]) == (
+        "<|im_start|>the é <|im_start|><think>"
+    )
     assert ours.control_id("the") is None
     assert ours.eos_ids == {0, 2}
     assert ours.bos_id is None
