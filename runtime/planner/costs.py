@@ -1,0 +1,196 @@
+"""What a step costs: bytes and operations from the model's geometry, seconds from what a device
+was measured to do.
+
+A product takes as long as its operations at the rate measured for so many rows, or as reading its
+weights, whichever is longer; attention as long as reading each KV token once, or as its operations.
+A step's time is shared out between prefill and decode by their rows.
+Law: a device is measured once; what was measured lies in the user's cache folder, by device, dtype
+and number of threads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from sglc.runtime.model.config import ModelConfig
+from sglc.runtime.planner.facts import Seconds, StepFacts
+
+if TYPE_CHECKING:
+    import torch
+
+ROWS = (1, 4, 16, 64, 256, 1024, 4096)  # at which products are measured
+WIDTH = {"cpu": 1024, "cuda": 4096}  # of the measured products' weights
+COPIED = {"cpu": 1 << 27, "cuda": 1 << 30}  # bytes
+OPS_A_LAYER = 14  # torch calls of one layer's step
+REPEATS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A device, measured: bytes/s that a copy reads plus writes; (rows, operations/s) of products;
+    seconds of one torch call on almost nothing; and of drawing a token, per logit."""
+
+    device: str
+    dtype: str
+    bandwidth: float
+    products: tuple[tuple[int, float], ...]
+    call_seconds: float
+    logit_seconds: float
+
+    def rate(self, rows: float) -> float:
+        """Operations/s of a product of `rows` rows, between the measured ones."""
+        counts = [count for count, _ in self.products]
+        at = bisect_left(counts, rows)
+        if at == 0:
+            return self.products[0][1]
+        if at == len(counts):
+            return self.products[-1][1]
+        (low, slow), (high, fast) = self.products[at - 1], self.products[at]
+        share = math.log(rows / low) / math.log(high / low)
+        return slow ** (1 - share) * fast**share
+
+
+def layer_parameters(config: ModelConfig) -> int:
+    """Numbers in the weights of one layer's products."""
+    heads = config.num_heads + 2 * config.num_kv_heads
+    attention = config.hidden_size * config.head_size * (heads + config.num_heads)
+    return attention + 3 * config.hidden_size * config.intermediate_size
+
+
+def step_seconds(
+    config: ModelConfig, step: StepFacts, element_size: int, device: Calibration
+) -> tuple[float, float]:
+    """The model's time, and the sampling's."""
+    rows = step.num_rows
+    weights = config.num_layers * layer_parameters(config)
+    head = config.vocab_size * config.hidden_size
+    dense = _product(weights, rows, element_size, device)
+    dense += _product(head, step.logit_rows, element_size, device)
+    kv_bytes = step.read_tokens * config.kv_elements_per_token * element_size
+    per_pair = 4 * config.num_layers * config.num_heads * config.head_size
+    attention = max(
+        kv_bytes / device.bandwidth, step.seen_tokens * per_pair / device.rate(max(1, rows))
+    )
+    calls = OPS_A_LAYER * config.num_layers * device.call_seconds
+    return dense + attention + calls, step.logit_rows * config.vocab_size * device.logit_seconds
+
+
+def predicted_seconds(
+    config: ModelConfig,
+    steps: Sequence[StepFacts],
+    element_size: int,
+    device: Calibration,
+    host: float = 0.0,
+) -> Seconds:
+    """Seconds by phase; `host` is what a rehearsal of the steps took."""
+    prefill = decode = sampling = 0.0
+    for step in steps:
+        model, drawing = step_seconds(config, step, element_size, device)
+        share = step.decode_rows / max(1, step.num_rows)
+        decode += model * share
+        prefill += model * (1 - share)
+        sampling += drawing
+    return Seconds(prefill, decode, sampling, host)
+
+
+def _product(parameters: int, rows: int, element_size: int, device: Calibration) -> float:
+    """Rows times weights: bound by arithmetic, or by the weights' bytes."""
+    if not rows:
+        return 0.0
+    reading = parameters * element_size / device.bandwidth
+    return max(reading, 2 * parameters * rows / device.rate(rows))
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def calibration(device: str, dtype: str) -> Calibration:
+    """What was measured of a device ("cpu", "cuda") and dtype ("float32"), now or before. Takes a
+    few seconds the first time."""
+    import torch
+
+    name = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or "cpu"
+    if device == "cpu":
+        name += f" {os.cpu_count()} cores {torch.get_num_threads()} threads"
+    path = _cache_file(f"{name} {dtype} torch {torch.__version__}")
+    try:
+        found = json.loads(path.read_text())
+        found["products"] = tuple((rows, rate) for rows, rate in found["products"])
+        return Calibration(**found)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # never measured, or by another version
+    measured = _measure(name, device, dtype)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(measured)))
+    except OSError:
+        pass  # it is measured again next time
+    return measured
+
+
+def _cache_file(name: str) -> Path:
+    import platformdirs
+
+    stem = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-").lower()
+    return Path(platformdirs.user_cache_dir("sglc")) / "devices" / f"{stem}.json"
+
+
+def _measure(name: str, device: str, dtype: str) -> Calibration:
+    import torch
+
+    kind = getattr(torch, dtype)
+    source = torch.zeros(COPIED[device], dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    width = WIDTH[device]
+    weight = torch.randn(width, width, device=device).to(kind)
+    products = []
+    for rows in ROWS:
+        x = torch.randn(rows, width, device=device).to(kind)
+        out = x @ weight
+        seconds = _seconds(lambda x=x, out=out: torch.mm(x, weight, out=out), device)  # type: ignore[misc]
+        products.append((rows, 2 * rows * width * width / seconds))
+    tiny = torch.zeros(8, device=device)
+    logits = torch.randn(64, 1 << 15, device=device)
+    return Calibration(
+        device=name,
+        dtype=dtype,
+        bandwidth=2 * COPIED[device] / _seconds(lambda: target.copy_(source), device),
+        products=tuple(products),
+        call_seconds=_seconds(lambda: [tiny.add_(1) for _ in range(200)], device) / 200,
+        logit_seconds=_seconds(lambda: _draw(logits), device) / logits.numel(),
+    )
+
+
+def _draw(logits: torch.Tensor) -> object:
+    """About what drawing a token from each row comes to."""
+    return (logits.softmax(-1) * logits.exp()).argmax(-1)
+
+
+def _seconds(call: Callable[[], object], device: str) -> float:
+    """The median of a few calls, after one to warm up."""
+    import torch
+
+    def finish() -> None:
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    call()
+    finish()
+    taken = []
+    for _ in range(REPEATS):
+        begin = perf_counter()
+        call()
+        finish()
+        taken.append(perf_counter() - begin)
+    return median(taken)

@@ -1,0 +1,148 @@
+"""How much KV one row takes, as a sum over what the program appends and generates.
+
+Read off the plan's code, so it holds for any rows; each instruction counts once, however often a
+loop or a fork comes to it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sglc.codegen import plan as p
+from sglc.codegen.plan import Plan
+from sglc.ir.host.expr import Const, Expr, Format, JsonConst, Operand
+from sglc.ir.host.text import to_text
+from sglc.runtime.engine.request import Sampling
+from sglc.runtime.model.spec import Tokenizer
+from sglc.runtime.planner.facts import RowKV
+
+ITEM = "item"  # what an item of a loop or fork is called
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Constant pieces and names of values."""
+
+    parts: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    number: int | None = None  # if it is a constant whole number
+
+
+def row_kv(plan: Plan, tokenizer: Tokenizer) -> RowKV:
+    """The formula of one row's KV tokens."""
+    walk = _Walk(plan, tokenizer)
+    walk.run(0, {param.reg: _Text((), (param.name,)) for param in plan.params})
+    return RowKV(walk.const_tokens, tuple(walk.inputs.items()), tuple(walk.gens), walk.is_exact)
+
+
+@dataclass(slots=True)
+class _Walk:
+    plan: Plan
+    tokenizer: Tokenizer
+    const_tokens: int = 0
+    inputs: Counter[str] = field(default_factory=Counter)
+    gens: list[tuple[str, int | None]] = field(default_factory=list)
+    is_exact: bool = True
+    seen: set[int] = field(default_factory=set)
+
+    def run(self, pc: int, regs: dict[int, _Text]) -> None:
+        """Follow a task from `pc` on, with what its registers hold."""
+        while pc not in self.seen:
+            self.seen.add(pc)
+            i = self.plan.code[pc]
+            pc += 1
+            match i:
+                case p.End() | p.Return():
+                    return
+                case p.Jump(to):
+                    pc = max(pc, to)
+                case p.Branch() | p.EnterTry():
+                    self.is_exact = False
+                case p.Next(item=item, items=items):
+                    self.is_exact = False
+                    regs[item] = _item(regs.get(items))
+                case p.Fork():
+                    self.is_exact = False
+                    self.run(i.entry, {**regs, i.arg_item: _item(regs.get(i.items))})
+                case p.Run(entry=entry):
+                    self.run(entry, dict(regs))
+                case _:
+                    self.count(i, regs)
+
+    def count(self, i: p.Instruction, regs: dict[int, _Text]) -> None:
+        match i:
+            case p.Append(text=text):
+                self.append(regs.get(text))
+            case p.Control():
+                self.const_tokens += 1
+            case p.Open(role=role):
+                openings = self.plan.markup.opening
+                found = [text for (_, opened), text in openings.items() if opened == role]
+                self.markup(max(found, key=len, default=()))
+            case p.Close():
+                self.markup(max(self.plan.markup.closing.values(), key=len, default=()))
+            case p.Gen():
+                self.gens.append((i.name, _most(i, regs)))
+                regs[i.value] = _Text((), (i.name or "gen",))
+            case p.Select():
+                self.inputs[i.name or "select"] += 1
+                regs[i.value] = _Text((), (i.name or "select",))
+            case p.Capture(dst=dst) | p.Extern(dst=dst):
+                name = i.name if isinstance(i, p.Extern) else "capture"
+                regs[dst] = _Text((), (name,))
+            case p.Join():
+                self.is_exact = False
+            case p.Eval(dst, expr, args):
+                regs[dst] = _text(expr, [regs.get(reg) for reg in args])
+            case p.Move(dsts, srcs):
+                moved = [regs.get(src) for src in srcs]
+                regs.update((d, text) for d, text in zip(dsts, moved, strict=True) if text)
+
+    def append(self, text: _Text | None) -> None:
+        if text is None:
+            self.inputs["text"] += 1
+            return
+        for part in text.parts:
+            self.const_tokens += len(self.tokenizer.encode(part))
+        self.inputs.update(text.names)
+
+    def markup(self, pieces: tuple[str | int, ...]) -> None:
+        for piece in pieces:
+            is_text = isinstance(piece, str)
+            self.const_tokens += len(self.tokenizer.encode(str(piece))) if is_text else 1
+
+
+def _most(gen: p.Gen, regs: dict[int, _Text]) -> int | None:
+    """The gen's max_tokens, if the plan says."""
+    for name, reg in gen.options:
+        if name == "max_tokens":
+            text = regs.get(reg)
+            return None if text is None else text.number
+    return Sampling().max_tokens
+
+
+def _item(items: _Text | None) -> _Text:
+    names = items.names if items else ()
+    return _Text((), (f"{ITEM} of {names[0]}" if names else ITEM,))
+
+
+def _text(expr: Expr, args: list[_Text | None]) -> _Text:
+    """What an expression's value as text is made of."""
+    match expr:
+        case Const(value):
+            is_number = isinstance(value, int) and not isinstance(value, bool)
+            return _Text((to_text(value),), (), value if is_number else None)  # type: ignore[arg-type]
+        case JsonConst():
+            return _Text(())
+        case Operand(index):
+            return args[index] or _Text((), ("value",))
+        case Format(parts):
+            found = [_text(part, args) for part, _ in parts]
+            return _Text(
+                tuple(piece for text in found for piece in text.parts),
+                tuple(name for text in found for name in text.names),
+            )
+        case _:
+            names = dict.fromkeys(name for arg in args if arg for name in arg.names)
+            return _Text((), (f"f({', '.join(names)})" if names else "value",))
