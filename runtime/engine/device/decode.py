@@ -29,7 +29,7 @@ Indices = NDArray[np.int64]
 FINE, COARSE = 16, 64  # batch sizes: powers of two to 8, then in these steps to 64 and 512
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Size:
     """Rows of a batch and the room for its attention work: what a graph is captured for. A step
     that `samples` ends with the lanes' next tokens, another with the logits."""

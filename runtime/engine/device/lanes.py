@@ -157,14 +157,6 @@ class DeviceLanes:
         """A decode step over `lanes` is launched: their last tokens get their KV."""
         self.filled[lanes] += 1
 
-    def steps_left(self) -> int:
-        """Decode steps until a row ends at the latest possible, or another plan is needed."""
-        rows = self.rows
-        left = np.minimum(
-            self.growth[rows] - self.launched[rows], self._run_end[rows] - self.filled[rows]
-        )
-        return int(left.min(initial=0))
-
     def lane(self, lane: int) -> Lane:
         held = self.held[lane]
         assert held is not None

@@ -67,3 +67,15 @@ def test_a_pool_holds_finite_values_only() -> None:
 def test_kv_memory_is_in_bytes() -> None:
     assert slots_for(1000, 96, torch.device("cpu")) == 10
     assert slots_for(None, 1 << 20, torch.device("cpu")) > 10
+
+
+def test_what_goes_on_from_a_slot_lies_behind_it() -> None:
+    slots = SlotAllocator(1000)
+    [first] = slots.allocate(100)
+    slots.allocate(50)
+    slots.free([Extent(first.slot + 40, 60)])
+    assert slots.allocate(60, after=40) == [Extent(40, 60)]
+    slots.free([Extent(40, 60)])
+    [elsewhere] = slots.allocate(61, after=40)
+    assert elsewhere.slot >= 150
+    assert slots.num_used == 40 + 50 + 61
