@@ -133,8 +133,8 @@ class _Execution:
 
     def _sampling(self, num_tokens: int, base: list[Encoded]) -> Sampling:
         """The sampling of a gen that `num_tokens` stand before; `base` is the stretch of a piece's
-        base, unless its length is known. Raises `RowFailure` "budget_too_small" where there is too little
-        for any value."""
+        base, unless its length is known. Raises `RowFailure` "budget_too_small" where max_tokens
+        leave no room for any value."""
         sampling, settler = self._options.sampling, self._setting.settler
         if self._constraint is None:
             return sampling
