@@ -70,12 +70,12 @@ def test_kv_memory_is_in_bytes() -> None:
 
 
 def test_what_goes_on_from_a_slot_lies_behind_it() -> None:
-    slots = SlotAllocator(1000)
-    [first] = slots.allocate(100)
-    slots.allocate(50)
-    slots.free([Extent(first.slot + 40, 60)])
+    slots = SlotAllocator(1024)
+    [first] = slots.allocate(128)
+    [second] = slots.allocate(64)
+    slots.free([Extent(first.slot + 40, 88)])
     assert slots.allocate(60, after=40) == [Extent(40, 60)]
     slots.free([Extent(40, 60)])
-    [elsewhere] = slots.allocate(61, after=40)
-    assert elsewhere.slot >= 150
-    assert slots.num_used == 40 + 50 + 61
+    [elsewhere] = slots.allocate(89, after=40)
+    assert elsewhere.slot >= second.end
+    assert slots.num_used == 40 + 64 + 89
