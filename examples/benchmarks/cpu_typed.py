@@ -14,8 +14,9 @@ import itertools
 import json
 import time
 from pathlib import Path
+from typing import NamedTuple
 
-from recording_engine import RecordingEngine
+from recording_engine import Answered, RecordingEngine
 
 import sglc
 from sglc.runtime.engine.request import EngineStats
@@ -63,37 +64,47 @@ def main() -> None:
     many = [{"name": f"{names[i % len(names)]} {i}"} for i in range(args.canonical)]
     recorded, _, _ = run_all(session, hot, many, records=True)
     canonical = [check_row(gens, session) for gens in recorded.values()]
-    pieces, same = (sum(column) for column in zip(*canonical, strict=True))
-    print(f"forced pieces between gens: {pieces}; as the tokenizer has them: {same}")
+    pieces, same, joined = (sum(column) for column in zip(*canonical, strict=True))
+    print(f"forced pieces between gens: {pieces}; as the tokenizer has them beside the sampled")
+    print(f"tokens: {same}; as it has them in the whole text, sampled tokens joined too: {joined}")
 
 
-def check_row(gens: list, session: Session) -> tuple[int, int]:
-    """How many forced pieces stand between the gens of a row, and how many are canonical."""
+def check_row(gens: list[Answered], session: Session) -> tuple[int, int, int]:
+    """Of the forced pieces between the gens of a row: how many there are, how many are what the
+    tokenizer makes of them and the text that follows, and how many also when it joins them to the
+    tokens sampled before them, which are never encoded again."""
     tokenizer = session.spec.tokenizer
-    last = gens[-1].after
-    text = tokenizer.decode(last)
-    canonical = spans(tokenizer.encode(text), session)
-    pieces = same = 0
+    text = b"".join(tokenizer.token_bytes(token) for token in gens[-1].after)
+    whole = spans(tokenizer.encode(text.decode()), session)
+    pieces = same = joined = 0
     for one, two in itertools.pairwise(gens):
         piece = spans(two.before, session)[len(one.after) :]
-        if piece:
-            pieces += 1
-            begin, end = piece[0][1], piece[-1][2]
-            inside = [span for span in canonical if span[1] < end and span[2] > begin]
-            same += inside == piece
-            if inside != piece:
-                shown = [tokenizer.decode([span[0]]) for span in piece]
-                print(f"  forced {shown}, canonical {[tokenizer.decode([s[0]]) for s in inside]}")
-    return pieces, same
+        if not piece:
+            continue
+        pieces += 1
+        begin, end = piece[0].begin, piece[-1].end
+        beside = spans(tokenizer.encode(text[begin:].decode()), session, begin)[: len(piece)]
+        same += beside == piece
+        joined += [span for span in whole if span.begin < end and span.end > begin] == piece
+        if beside != piece:
+            print("  forced", [span.token for span in piece], "but", [s.token for s in beside])
+    return pieces, same, joined
 
 
-def spans(ids: list[int], session: Session) -> list[tuple[int, int, int]]:
-    """(token, first byte, end) of each token of a context of plain text."""
-    found, at = [], 0
+class Span(NamedTuple):
+    """A token and the bytes it covers."""
+
+    token: int
+    begin: int
+    end: int
+
+
+def spans(ids: list[int], session: Session, at: int = 0) -> list[Span]:
+    """The tokens of plain text whose first byte is byte `at`."""
+    found = []
     for token in ids:
-        end = at + len(session.spec.tokenizer.token_bytes(token))
-        found.append((token, at, end))
-        at = end
+        found.append(Span(token, at, at + len(session.spec.tokenizer.token_bytes(token))))
+        at = found[-1].end
     return found
 
 
