@@ -57,13 +57,14 @@ class Progress:
             self._bar = None
 
     def summary(self, num_done: int, num_failed: int) -> str:
-        """The line that ends a run."""
+        """The line that ends a run, and the engine's notes."""
         seconds = time.monotonic() - self._start
         failed = f", {num_failed:,} failed" if num_failed else ""
         asked = self._stats.requests + self._stats.merged_requests
         merged = self._stats.merged_requests / asked if asked else 0
         shared = f", {merged:.0%} of gens shared" if merged else ""
-        return f"{num_done:,} rows{failed} in {_clock(seconds)}: {self._rates(num_done)}{shared}"
+        line = f"{num_done:,} rows{failed} in {_clock(seconds)}: {self._rates(num_done)}{shared}"
+        return "\n".join([line, *(f"note: {note}" for note in self._stats.notes)])
 
     def _rates(self, num_done: int) -> str:
         seconds = max(time.monotonic() - self._start, 1e-9)
@@ -75,7 +76,8 @@ class Progress:
         )
         if not stats.prompt_tokens:
             return rates
-        saved = max(1 - stats.prefilled_tokens / stats.prompt_tokens, 0.0)
+        from_prompts = stats.prefilled_tokens - stats.forced_tokens
+        saved = max(1 - from_prompts / stats.prompt_tokens, 0.0)
         return f"{rates}, {saved:.0%} of prompt tokens saved"
 
     def _time_left(self, num_done: int, num_rows: int | None) -> str:

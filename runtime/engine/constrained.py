@@ -28,13 +28,13 @@ Indices = NDArray[np.int64]
 
 
 class Constrained:
-    """What all constrained gens of an engine share."""
+    """What all constrained gens of an engine share. `notes` get what people should know."""
 
-    def __init__(self, tokenizer: Tokenizer, device: torch.device) -> None:
+    def __init__(self, tokenizer: Tokenizer, device: torch.device, notes: list[str]) -> None:
         self._eos_ids = tokenizer.eos_ids
         self._masks = MaskRows(tokenizer.eos_ids, device)
         self._asking = AskingStates()
-        self._grammars = Grammars(tokenizer)
+        self._grammars = Grammars(tokenizer, notes)
 
     def walk(self, request: GenRequest) -> Walk | None:
         """The start of a request's walk; None without a constraint."""

@@ -28,12 +28,14 @@ MAX_REDRAWS = 16
 
 
 class Grammars:
-    """Grammars loaded for one tokenizer, and the thread that fills masks."""
+    """Grammars loaded for one tokenizer, and the thread that fills masks. `notes` get what was
+    wrong with stored ones."""
 
     MAX_LOADED = 256
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, notes: list[str]) -> None:
         self._tokenizer = tokenizer
+        self._notes = notes
         self._loaded: dict[Grammar, LoadedGrammar] = {}
         self._filler: ThreadPoolExecutor | None = None
 
@@ -58,7 +60,9 @@ class Grammars:
 
     def _load(self, grammar: Grammar) -> LoadedGrammar:
         vocabulary = vocabulary_of(self._tokenizer)
-        compiled, _ = load_grammar(grammar, vocabulary)
+        compiled, note = load_grammar(grammar, vocabulary)
+        if note is not None and note not in self._notes:
+            self._notes.append(note)
         ids_of: dict[bytes, list[int]] = {}
         for id, data in enumerate(vocabulary.tokens):
             ids_of.setdefault(data, []).append(id)

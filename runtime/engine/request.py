@@ -179,6 +179,7 @@ class EngineStats:
     peak_kv_tokens: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     model_seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)  # sentences for people, each once
 
     def note_model(self, seconds: float, num_prefills: int, num_decodes: int) -> None:
         """A step ran the model over so many rows."""

@@ -57,13 +57,13 @@ class ScheduledEngine:
         self._root = Handle(self._tree, self._tree.root)
         self._queue = WaitingQueue(self._tree.root)
         self._residency = Residency(self._tree, self._queue, whole_tails=whole_tails)
-        self._constrained = Constrained(tokenizer, device)
+        self.stats = EngineStats()
+        self._constrained = Constrained(tokenizer, device, self.stats.notes)
         self._intake = Intake(self._tree, tokenizer, self._constrained, context_len, num_slots)
         self._scoring = Scoring(self._tree)
         self._jobs: dict[Request, Job] = {}  # unanswered
         self._prefilling: list[Job] = []  # admitted, in order
         self._ready: list[Result] = []  # known before any step
-        self.stats = EngineStats()
 
     @property
     def root(self) -> Prefix:

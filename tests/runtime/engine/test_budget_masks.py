@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from sglc.codegen.automata.source import ConstraintSource
 from sglc.ir import types as t
 from sglc.runtime.engine.grammar_rows import Grammars
 from sglc.runtime.engine.mask_rows import MaskRows
+from sglc.runtime.engine.request import GenRequest, Sampling
 
 SOURCES = [
     ConstraintSource("regex", text=r"(ab|abc|the)*(12)?x{2,4}"),
@@ -74,6 +76,22 @@ def test_rows_are_made_again_when_the_cache_is_full(constraint_of, words, monkey
             assert masks.only_end[place] == fresh.only_end[alone]
 
 
+def test_a_grammar_of_another_version_is_compiled_again_and_noted(
+    constraint_of, words_engine, words, run
+) -> None:
+    source = ConstraintSource("ebnf", text='root ::= "(" root ")" | "x"')
+    stale = replace(constraint_of(source), version="0.0.1", serialized="")
+    engine = words_engine()
+    prefix = engine.extend(engine.root, [65])
+    requests = [
+        GenRequest(prefix, Sampling(max_tokens=5), seed, constraint=stale) for seed in range(3)
+    ]
+    for result in run(engine, requests).values():
+        assert result.text.strip("()") == "x" and result.text.count("(") == result.text.count(")")
+    (note,) = engine.stats.notes
+    assert note.startswith("a grammar was compiled again: it was compiled with xgrammar 0.0.1")
+
+
 GRAMMARS = [
     ("[", "]", ConstraintSource("ebnf", text='root ::= "[" (root ("," root)*)? "]"\n')),
     ("(", ")", ConstraintSource("ebnf", text='root ::= "(" ("ab" | root)* ")"\n')),
@@ -84,7 +102,7 @@ GRAMMARS = [
 def test_grammars_can_close_after_what_fits(constraint_of, words, opening, closing, source) -> None:
     """Random walks that take any allowed token that fits: what is open can always be closed."""
     rng = random.Random(2)
-    grammars = Grammars(words)
+    grammars = Grammars(words, [])
     constraint = constraint_of(source)
     for _ in range(40):
         walk = grammars.walk(constraint, b"")
