@@ -32,6 +32,7 @@ WRONG, INTERNAL, INTERRUPTED, BROKEN_PIPE = 2, 3, 130, 141
 # Exceptions whose text is a sentence for the user. One can only be raised when its module is
 # loaded.
 USER_ERRORS = (
+    ("sglc.bench.openai_baseline", "ServerError"),
     ("sglc.codegen.plan_file", "PlanError"),
     ("sglc.commands", "UsageError"),
     ("sglc.compiler.driver", "UnknownPass"),
@@ -149,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     run = _verb(verbs, "run", commands.run_rows, "run a program or a plan over rows")
     _add_run(run)
 
+    bench = _verb(verbs, "bench", commands.bench, "time a program or a plan over rows")
+    _add_bench(bench)
+
     explain = _verb(verbs, "explain", commands.explain, "print what a plan will do")
     _add_program(explain, "a plan file, or a .sgl program")
     _add_model(explain)
@@ -211,7 +215,7 @@ def _add_passes(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, metavar="PASS", action="append", default=[], help=what)
 
 
-def _add_json(parser: argparse.ArgumentParser) -> None:
+def _add_json(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", help="for machines: JSON on stdout")
 
 
@@ -231,7 +235,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     rows.add_argument(
         "--strict", action="store_true", help="fields that nobody asks for are errors"
     )
-    rows.add_argument("--extern", metavar="FILE.py", action="append", default=[], help="functions")
+    _add_externs(rows)
 
     results = parser.add_argument_group("results (rows count from 0)")
     results.add_argument(
@@ -249,6 +253,52 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--retry-errors", action="store_true", help="run the failed rows of the -o file again"
     )
 
+    _add_running(parser)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    _add_program(parser, "a plan file, or a .sgl program")
+    _add_model(parser)
+    rows = parser.add_argument_group("rows")
+    rows.add_argument(
+        "--inputs", metavar="FILE", required=True, help="JSON Lines, one row a line; - is stdin"
+    )
+    rows.add_argument("--limit", metavar="N", type=_positive, help="only the first N rows")
+    _add_externs(rows)
+    measuring = parser.add_argument_group("measuring")
+    measuring.add_argument(
+        "--repeat", metavar="N", type=_positive, default=3, help="runs; default: 3"
+    )
+    measuring.add_argument(
+        "--ablate",
+        action="store_true",
+        help="one more run without each: sharing, the tree in attention, row order, parallelism",
+    )
+    measuring.add_argument(
+        "--baseline",
+        choices=("transformers", "openai"),
+        help="run the same calls by transformers' generate, or on a completions server",
+    )
+    measuring.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="the server, as http://localhost:8000/v1; its key: the variable OPENAI_API_KEY",
+    )
+    measuring.add_argument(
+        "--server-model", metavar="NAME", help="default: the first that the server lists"
+    )
+    measuring.add_argument(
+        "--baseline-rows", metavar="N", type=_positive, help="only the first N rows; default: all"
+    )
+    _add_json(measuring)
+    _add_running(parser)
+
+
+def _add_externs(rows: argparse._ArgumentGroup) -> None:
+    rows.add_argument("--extern", metavar="FILE.py", action="append", default=[], help="functions")
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("running")
     model.add_argument("--seed", metavar="N", type=int, default=0, help="default: 0")
     model.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sglc import __version__
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sglc.compiler.driver import CompileResult
     from sglc.ir.host.expr import Value
     from sglc.ir.span import Source
-    from sglc.runtime.session import Session
+    from sglc.runtime.session import EngineOptions, Session
 
 DONE, SOME_FAILED = 0, 1
 
@@ -84,34 +84,15 @@ def compile_plan(args: argparse.Namespace) -> int:
 
 def run_rows(args: argparse.Namespace) -> int:
     """Run a plan, or a program compiled on the spot, over rows."""
-    # Threads that wait for each other sleep soon: by default they spin for milliseconds, and where
-    # other work wants the cores too, a run took 4 times as long (2 cores, load 4, torch 2.13,
-    # November 2026).
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    _let_waiting_threads_sleep()
 
-    from sglc.codegen.plan_file import read_plan
-    from sglc.runtime.extern_file import check_externs, load_externs
     from sglc.runtime.job import Job, run_job
-    from sglc.runtime.session import EngineOptions, check_model
 
     if args.retry_errors and args.output is None:
         raise UsageError("--retry-errors needs the -o file whose failed rows are to run again")
-    if args.file.endswith(".sgl"):
-        session = _session(args.model)
-        plan = _compile(args, session).plan
-    else:
-        if args.program is not None or args.define:
-            raise UsageError(
-                "--program and --define are for .sgl files; a plan has them compiled in"
-            )
-        plan = read_plan(Path(args.file))
-        session = _session(args.model or plan.model.reference)
-        check_model(plan, session.spec)
-    externs = load_externs(args.extern)
-    check_externs(plan.externs, externs, "give it with --extern FILE.py")
-    options = EngineOptions(
-        args.device, args.dtype, args.load_format, args.kv_memory, args.deterministic
-    )
+    plan, session = _plan_and_model(args)
+    externs = _externs(args, plan)
+    options = _engine_options(args)
     job = Job(
         _inputs(args, plan),
         args.output,
@@ -139,6 +120,46 @@ def run_rows(args: argparse.Namespace) -> int:
     if done.num_failed and args.output is not None:
         say(f"{done.num_failed:,} rows failed; --retry-errors runs them again")
     return SOME_FAILED if done.num_failed else DONE
+
+
+def bench(args: argparse.Namespace) -> int:
+    """Time a plan, or a program compiled on the spot, over rows."""
+    _let_waiting_threads_sleep()
+
+    import itertools
+    from dataclasses import asdict
+
+    from sglc.bench.bench import Baselines, bench
+    from sglc.bench.report import report
+    from sglc.bench.work import Work
+    from sglc.runtime.model.load import load_config
+    from sglc.runtime.model.locate import locate
+    from sglc.runtime.rows.row_file import read_values
+
+    if (args.base_url is None) != (args.baseline != "openai"):
+        raise UsageError("--baseline openai and --base-url URL go together")
+    plan, session = _plan_and_model(args)
+    files = locate(args.model or plan.model.reference)
+    rows = [value for _, value in itertools.islice(read_values(args.inputs), args.limit)]
+    for place, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise UsageError(f"{args.inputs}: row {place} is no JSON object")
+    work = Work(
+        plan,
+        session,
+        files,
+        load_config(files),
+        [row for row in rows if isinstance(row, dict)],
+        _engine_options(args),
+        _externs(args, plan),
+        args.seed,
+    )
+    baselines = Baselines(
+        args.baseline == "transformers", args.base_url, args.server_model, args.baseline_rows
+    )
+    result = bench(work, repeat=args.repeat, ablate=args.ablate, baselines=baselines, say=say)
+    print(json.dumps(asdict(result)) if args.json else report(result))
+    return SOME_FAILED if result.best.failed else DONE
 
 
 def explain(args: argparse.Namespace) -> int:
@@ -181,6 +202,45 @@ def _session(name: str | None) -> Session:
     from sglc.runtime.session import open_session
 
     return open_session(name, FetchProgress())
+
+
+def _let_waiting_threads_sleep() -> None:
+    """Threads that wait for each other sleep soon: by default they spin for milliseconds, and where
+    other work wants the cores too, a run took 4 times as long (2 cores, load 4, torch 2.13,
+    November 2026). To be called before torch is imported."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def _plan_and_model(args: argparse.Namespace) -> tuple[Plan, Session]:
+    """The plan in a file, or of a program, and the model that it is for."""
+    from sglc.codegen.plan_file import read_plan
+    from sglc.runtime.session import check_model
+
+    if args.file.endswith(".sgl"):
+        session = _session(args.model)
+        return _compile(args, session).plan, session
+    if args.program is not None or args.define:
+        raise UsageError("--program and --define are for .sgl files; a plan has them compiled in")
+    plan = read_plan(Path(args.file))
+    session = _session(args.model or plan.model.reference)
+    check_model(plan, session.spec)
+    return plan, session
+
+
+def _externs(args: argparse.Namespace, plan: Plan) -> dict[str, Callable[..., Any]]:
+    from sglc.runtime.extern_file import check_externs, load_externs
+
+    externs = load_externs(args.extern)
+    check_externs(plan.externs, externs, "give it with --extern FILE.py")
+    return externs
+
+
+def _engine_options(args: argparse.Namespace) -> EngineOptions:
+    from sglc.runtime.session import EngineOptions
+
+    return EngineOptions(
+        args.device, args.dtype, args.load_format, args.kv_memory, args.deterministic
+    )
 
 
 def _compile(args: argparse.Namespace, session: Session) -> CompileResult:

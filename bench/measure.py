@@ -1,0 +1,105 @@
+"""One timed run of a program over rows in memory.
+
+The clock starts with rows as they were read, so that checking, tokenizing, planning, running and
+turning tokens into text are inside; compiling and loading the model are not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sglc.bench.work import Work
+from sglc.runtime.engine.request import Engine, EngineStats, GenResult, Prefix, Request, Result
+from sglc.runtime.row import Outcome, RowFailed
+from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
+from sglc.runtime.run import run
+from sglc.runtime.session import EngineOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """`seconds` from the first row read to the last outcome, `first_row_seconds` to the first.
+    `steps` tells how many steps had how many rows."""
+
+    outcomes: tuple[Outcome, ...]  # in the order of the rows
+    seconds: float
+    first_row_seconds: float
+    stats: EngineStats
+    steps: Counter[int]
+
+    @property
+    def num_failed(self) -> int:
+        return sum(isinstance(outcome, RowFailed) for outcome in self.outcomes)
+
+    @property
+    def rows_per_second(self) -> float:
+        return len(self.outcomes) / self.seconds
+
+
+class SteppedEngine:
+    """Implements `Engine` by another; counts the rows of each step."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.steps: Counter[int] = Counter()
+
+    @property
+    def stats(self) -> EngineStats:
+        return self._engine.stats
+
+    @property
+    def root(self) -> Prefix:
+        return self._engine.root
+
+    @property
+    def is_idle(self) -> bool:
+        return self._engine.is_idle
+
+    def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
+        return self._engine.extend(prefix, tokens)
+
+    def submit(self, request: Request) -> None:
+        self._engine.submit(request)
+
+    def cancel(self, request: Request) -> None:
+        self._engine.cancel(request)
+
+    def step(self) -> list[Result]:
+        before, num_steps = self._num_rows(), self.stats.steps
+        results = self._engine.step()
+        if self.stats.steps > num_steps:
+            # the last token of a gen is sampled and never run
+            num_last = sum(isinstance(result, GenResult) for result in results)
+            self.steps[max(1, self._num_rows() - before - num_last)] += 1
+        return results
+
+    def _num_rows(self) -> int:
+        s = self.stats
+        return s.prefilled_tokens + s.scored_tokens + s.repeated_tokens + s.decoded_tokens
+
+
+def measure(work: Work, options: EngineOptions) -> Measured:
+    """Run all rows once on a fresh engine."""
+    engine = SteppedEngine(work.session.make_engine(options))
+    start = time.perf_counter()
+    first: float | None = None
+    outcomes: list[Outcome] = []
+    binder = RowBinder(RowFields(work.plan.params))
+    for outcome in run(
+        work.plan,
+        work.session.spec,
+        engine,
+        bind_rows(work.rows, binder),
+        seed=work.seed,
+        externs=work.externs,
+        ordered=False,
+    ):
+        if first is None:
+            first = time.perf_counter() - start
+        outcomes.append(outcome)
+    seconds = time.perf_counter() - start
+    outcomes.sort(key=lambda outcome: outcome.index)
+    return Measured(tuple(outcomes), seconds, first or seconds, engine.stats, engine.steps)
