@@ -3,7 +3,7 @@
 Law: memory is bounded by the window, not by the number of rows: at most `window` rows are in the
 machine, and reading runs at most `AHEAD` windows before the oldest row that is not done. A row that
 ends makes room for the next at once, so that what rows share stays in use from the first to the
-last. Knows nothing about files.
+last; which row is the next is up to `row_order.py`. Knows nothing about files.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from sglc.codegen.plan import Plan
 from sglc.runtime.engine.request import Engine
 from sglc.runtime.machine.machine import Machine
 from sglc.runtime.model.spec import ModelSpec
+from sglc.runtime.planner.probe import beginnings
 from sglc.runtime.row import BoundRow, Outcome, RowFailed
+from sglc.runtime.row_order import Arrival, Planned, RowOrder, Shuffled
 
 WINDOW = 256  # rows in flight
 AHEAD = 4  # windows
 BURST = 128  # rows started between two steps, so that the engine works while the next are read
+ORDERS = ("planned", "arrival", "random")
 
 
 def run(
@@ -35,14 +39,27 @@ def run(
     window: int = WINDOW,
     ordered: bool = True,
     keep_trace: bool = False,
+    order: str = "planned",
+    parallel: bool = True,
     on_step: Callable[[], None] | None = None,
 ) -> Iterator[Outcome]:
     """Yield the outcome of each row: in the order of `rows`, or as they end.
 
     Rows that failed before they began pass through. `on_step` is called after each step of the
     machine. Rows' indices differ and grow. Closing the iterator gives up what is in flight.
+    `order` is the one in which rows start, of ORDERS; without `parallel` branches and calls run one
+    after another: for measuring what order and parallelism are worth.
     """
-    outcomes = _run(plan, spec, engine, rows, seed, externs or {}, window, keep_trace, on_step)
+    machine = Machine(
+        plan,
+        spec,
+        engine,
+        seed=seed,
+        externs=externs or {},
+        keep_trace=keep_trace,
+        parallel=parallel,
+    )
+    outcomes = _run(machine, rows, _row_order(order, plan, spec), window, on_step)
     return _in_order(outcomes) if ordered else (outcome for outcome, _ in outcomes)
 
 
@@ -57,33 +74,34 @@ def _old_heap_left_alone() -> Iterator[None]:
         gc.unfreeze()
 
 
+def _row_order(order: str, plan: Plan, spec: ModelSpec) -> RowOrder:
+    if order == "random":
+        return Shuffled()
+    # what externs return, and so what stands after them, is not known before they are called
+    if order == "arrival" or plan.externs:
+        return Arrival()
+    return Planned(partial(beginnings, plan, spec), BURST)
+
+
 def _run(
-    plan: Plan,
-    spec: ModelSpec,
-    engine: Engine,
+    machine: Machine,
     rows: Iterable[BoundRow | RowFailed],
-    seed: int,
-    externs: Mapping[str, Callable[..., Any]],
+    upcoming: RowOrder,
     window: int,
-    keep_trace: bool,
     on_step: Callable[[], None] | None,
 ) -> Iterator[tuple[Outcome, int]]:
     """Outcomes as they end, each with its place in the order of `rows`."""
+    places: dict[int, int] = {}  # index of a row in flight -> its place
+    source = iter(rows)
+    num_read = 0
+    is_read = False
     with _old_heap_left_alone():
-        machine = Machine(plan, spec, engine, seed=seed, externs=externs, keep_trace=keep_trace)
-        places: dict[int, int] = {}  # index of a row in flight -> its place; the oldest first
-        source = iter(rows)
-        num_read = 0
-        is_read = False
         try:
-            while not is_read or places:
-                burst_end = num_read + BURST
-                while (
-                    not is_read
-                    and num_read < burst_end
-                    and machine.num_active < window
-                    and _lag(places, num_read) < AHEAD * window
-                ):
+            while not is_read or upcoming or places:
+                first = num_read
+                while not is_read and num_read < first + 2 * BURST:
+                    if _lag(places, upcoming, num_read) >= AHEAD * window:
+                        break
                     row = next(source, None)
                     if row is None:
                         is_read = True
@@ -91,11 +109,16 @@ def _run(
                         yield row, num_read
                         num_read += 1
                     else:
-                        places[row.index] = num_read
+                        upcoming.put(num_read, row)
                         num_read += 1
-                        machine.start(row)
+                for _ in range(min(BURST, len(upcoming), window - machine.num_active)):
+                    num_free = window - machine.num_active
+                    place, row = upcoming.take(all_start=is_read and len(upcoming) <= num_free)
+                    places[row.index] = place
+                    machine.start(row)
                 if places:
                     for outcome in machine.step():
+                        upcoming.end(outcome.index)
                         yield outcome, places.pop(outcome.index)
                     if on_step is not None:
                         on_step()
@@ -107,9 +130,11 @@ def _run(
         machine.close()
 
 
-def _lag(places: dict[int, int], num_read: int) -> int:
-    """How many rows were read since the oldest that is in flight."""
-    return num_read - next(iter(places.values()), num_read)
+def _lag(places: dict[int, int], upcoming: RowOrder, num_read: int) -> int:
+    """How many rows were read since the oldest that is not done."""
+    oldest = min(places.values(), default=num_read)
+    waiting = upcoming.oldest
+    return num_read - (oldest if waiting is None else min(oldest, waiting))
 
 
 def _in_order(outcomes: Iterator[tuple[Outcome, int]]) -> Iterator[Outcome]:

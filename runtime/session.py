@@ -23,13 +23,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How a model is loaded and run. `kv_memory` is in bytes; None leaves it to the engine."""
+    """How a model is loaded and run. `kv_memory` is in bytes; None leaves it to the engine.
+
+    The last four are for measuring what each is worth, and change no result: whether requests
+    `share` KV, attention reads what several rows see once for all (`tree`), what does not depend on
+    each other runs together (`parallel`), and the `order` in which rows start (`run.ORDERS`)."""
 
     device: str = "auto"
     dtype: str = "auto"
     load_format: str = "auto"
     kv_memory: int | None = None
     deterministic: bool = False
+    share: bool = True
+    tree: bool = True
+    parallel: bool = True
+    order: str = "planned"
 
     def identity(self) -> dict[str, str | bool]:
         """What of it decides results."""
@@ -72,7 +80,12 @@ def open_session(name: str | None, progress: Progress | None = None) -> Session:
         model = load(options.device, options.dtype, options.load_format)
         if model.device.type == "cuda" and not options.deterministic:
             return DeviceEngine(
-                model, spec.tokenizer, kv_memory=options.kv_memory, thinking=spec.thinking
+                model,
+                spec.tokenizer,
+                kv_memory=options.kv_memory,
+                thinking=spec.thinking,
+                share=options.share,
+                tree=options.tree,
             )
         return TreeEngine(
             model,
@@ -80,6 +93,8 @@ def open_session(name: str | None, progress: Progress | None = None) -> Session:
             kv_memory=options.kv_memory,
             deterministic=options.deterministic,
             thinking=spec.thinking,
+            share=options.share,
+            tree=options.tree,
         )
 
     return Session(spec, make_engine)

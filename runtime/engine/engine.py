@@ -38,7 +38,8 @@ class TreeEngine(ScheduledEngine):
     `kv_memory` is in bytes (None: a share of the free memory), `max_batch` bounds the requests that
     are admitted together, `step_tokens` the prompt tokens of one step. `thinking` names the control
     tokens that a gen may be allowed to sample. `deterministic` makes every result the same bytes in
-    any batch.
+    any batch. For measuring: requests that do not `share` KV, and attention without `tree`, which
+    reads what several rows see once for each of them.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class TreeEngine(ScheduledEngine):
         max_batch: int | None = None,
         step_tokens: int | None = None,
         thinking: Sequence[str] = ("<think>", "</think>"),
+        share: bool = True,
+        tree: bool = True,
     ) -> None:
         config, device = model.config, model.device
         bytes_per_slot = config.kv_elements_per_token * model.dtype.itemsize
@@ -62,6 +65,7 @@ class TreeEngine(ScheduledEngine):
             device,
             max_batch=max_batch or MAX_BATCH.get(device.type, MAX_BATCH["cuda"]),
             step_tokens=step_tokens or STEP_TOKENS.get(device.type, STEP_TOKENS["cuda"]),
+            share=share,
         )
         self._pool = KVPool(
             num_slots,
@@ -75,8 +79,11 @@ class TreeEngine(ScheduledEngine):
             keep_freed_memory()  # after the pool, whose pages are touched as they are needed
         self._lanes = Lanes(device, self._residency.grow)
         self._generation = Generation(self._lanes, tokenizer, thinking, self._constrained, device)
-        new_forward = FixedForward if deterministic else Forward
-        self._forward: FixedForward | Forward = new_forward(model, self._pool)
+        self._forward: FixedForward | Forward = (
+            FixedForward(model, self._pool)
+            if deterministic
+            else Forward(model, self._pool, tree=tree)
+        )
         self._device = device
 
     @property

@@ -17,12 +17,13 @@ from sglc.runtime.models.transformer import Transformer
 
 
 class Forward:
-    """Runs steps as fast as may be. `attention_seconds` is the attention's share of the last."""
+    """Runs steps as fast as may be. `attention_seconds` is the attention's share of the last.
+    Without `tree` nothing is read once for several rows."""
 
-    def __init__(self, model: Transformer, pool: KVPool) -> None:
+    def __init__(self, model: Transformer, pool: KVPool, *, tree: bool = True) -> None:
         self._model = model
         self._pool = pool
-        self._planner = WorkPlanner(model.device)
+        self._planner = WorkPlanner(model.device, tree=tree)
         self.attention_seconds = 0.0
 
     def __call__(self, rows: StepRows) -> Tensor:

@@ -10,7 +10,8 @@ from sglc.runtime.model.spec import Tokenizer
 
 
 class Intake:
-    """Knows what can be served: contexts of `context_len` tokens, memory for `num_slots`."""
+    """Knows what can be served: contexts of `context_len` tokens, memory for `num_slots`. Unless
+    they `share`, each request gets a copy of its prefix."""
 
     def __init__(
         self,
@@ -19,7 +20,10 @@ class Intake:
         constrained: Constrained,
         context_len: int,
         num_slots: int,
+        *,
+        share: bool = True,
     ) -> None:
+        self._share = share
         self._tree = tree
         self._constrained = constrained
         self._context_len = context_len
@@ -40,6 +44,8 @@ class Intake:
         if handle is None or (is_unconditional and self.start() is None):
             message = "the model has neither a BOS nor an EOS token to start an empty context with"
             return RequestError(request, "no_start_token", message)
+        if not self._share:
+            handle = self._tree.copy(handle.node)
         if isinstance(request, GenRequest):
             return self._gen(request, handle)
         return self._score(request, handle)

@@ -11,8 +11,8 @@ from sglc.runtime.engine.walk import Ended, Forced, Walk
 
 
 class Job:
-    """`handle` is the prefix that is run (never empty). `growth` is how many slots it may fill
-    beyond the nodes that it names."""
+    """`handle` is the prefix that is run (never empty): the request's, or its start, or a copy that
+    this job alone has. `growth` is how many slots it may fill beyond the nodes that it names."""
 
     growth = 0
 
@@ -25,6 +25,11 @@ class Job:
     @property
     def node(self) -> Node:
         return self.handle.node
+
+    @property
+    def is_copy(self) -> bool:
+        """Nothing that the job computes is for others."""
+        return self.handle.node.is_private and not self.handle.node.is_generated
 
     def nodes(self) -> list[Node]:
         """All nodes that must be in memory, parents first."""

@@ -69,7 +69,11 @@ class Residency:
         kept = cut(tail.extents, len(tokens))
         self._slots.free(tail.extents)
         tail.extents = kept
-        prefix = Handle(self._tree, tail) if tokens else job.handle
+        if job.is_copy:
+            # whoever goes on from here makes a copy of its own
+            prefix = self._tree.extend(self._tree.root, [*job.node.tokens, *tokens])
+        else:
+            prefix = Handle(self._tree, tail) if tokens else job.handle
         if kept:
             self._tree.idle.add(tail)
         tail.pins -= 1

@@ -35,6 +35,7 @@ from sglc.runtime.model.spec import Tokenizer
 class ScheduledEngine:
     """All of `request.Engine` but `step`, for contexts of `context_len` tokens and memory for
     `num_slots`; with `whole_tails` gens get the slots of all their tokens when they are admitted.
+    Unless requests `share`, each has the KV of its whole context for itself: for measuring.
 
     A subclass's step begins with `_next`, runs the prefill and a token of each running gen, and
     ends with `_note_segments`, `_finish_scores` and `_finish_gen`."""
@@ -49,6 +50,7 @@ class ScheduledEngine:
         max_batch: int,
         step_tokens: int,
         whole_tails: bool = False,
+        share: bool = True,
     ) -> None:
         self._max_batch = max_batch
         self._step_tokens = step_tokens
@@ -59,7 +61,9 @@ class ScheduledEngine:
         self._residency = Residency(self._tree, self._queue, whole_tails=whole_tails)
         self.stats = EngineStats()
         self._constrained = Constrained(tokenizer, device, self.stats.notes)
-        self._intake = Intake(self._tree, tokenizer, self._constrained, context_len, num_slots)
+        self._intake = Intake(
+            self._tree, tokenizer, self._constrained, context_len, num_slots, share=share
+        )
         self._scoring = Scoring(self._tree)
         self._jobs: dict[Request, Job] = {}  # unanswered
         self._prefilling: list[Job] = []  # admitted, in order

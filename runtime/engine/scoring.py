@@ -67,4 +67,8 @@ class Scoring:
         unconditional = None
         if job.score.unconditional:
             unconditional = tuple(job.unconditional[choice] for choice in job.score.choices)
-        return ScoreResult(job.score, job.choices.result(), unconditional, tuple(job.ends))
+        prefixes = tuple(job.ends)
+        if job.is_copy:
+            prefix = self._tree.extend(self._tree.root, job.node.tokens)
+            prefixes = tuple(self._tree.extend(prefix.node, c) for c in job.score.choices)
+        return ScoreResult(job.score, job.choices.result(), unconditional, prefixes)

@@ -24,13 +24,15 @@ class Node:
     `extents` are the slots of the tokens, in order, or empty: not in memory. The KV of the first
     `num_computed` tokens is there; `num_seen` is the most that ever was. `locks` counts admitted
     requests that need the node: a locked node stays in memory. `num_running` counts running gens
-    below. `pins` counts handles that end here.
+    below. `pins` counts handles that end here. Nobody comes to a node that `is_private` by its
+    tokens: what is generated is, and copies for requests that share nothing.
     """
 
     __slots__ = (
         "children",
         "extents",
         "is_generated",
+        "is_private",
         "locks",
         "num_children",
         "num_computed",
@@ -43,12 +45,20 @@ class Node:
         "waiting",
     )
 
-    def __init__(self, parent: Node | None, tokens: array[int], *, is_generated: bool) -> None:
+    def __init__(
+        self,
+        parent: Node | None,
+        tokens: array[int],
+        *,
+        is_generated: bool,
+        is_private: bool = False,
+    ) -> None:
         self.parent = parent
         self.tokens = tokens
         self.start = 0 if parent is None else parent.end
         self.is_generated = is_generated
-        self.children: dict[int, Node] = {}  # by first token; generated nodes are not in here
+        self.is_private = is_private or is_generated
+        self.children: dict[int, Node] = {}  # by first token; private nodes are not in here
         self.num_children = 0
         self.pins = 0
         self.locks = 0
@@ -127,10 +137,19 @@ class Tree:
             node, rest = child, rest[common:]
         return Handle(self, node)
 
+    def copy(self, node: Node) -> Handle:
+        """The prefix at `node` once more, with all its tokens for itself."""
+        tokens = array("i")
+        for above in node.path():
+            tokens += above.tokens
+        copy = Node(self.root, tokens, is_generated=False, is_private=True)
+        self.root.num_children += 1
+        return Handle(self, copy)
+
     def add(self, parent: Node, tokens: array[int], *, is_generated: bool) -> Node:
         node = Node(parent, tokens, is_generated=is_generated)
         parent.num_children += 1
-        if not is_generated:
+        if not node.is_private:
             parent.children[tokens[0]] = node
         return node
 
@@ -147,7 +166,7 @@ class Tree:
             self.evict(node)
             parent = node.parent
             parent.num_children -= 1
-            if not node.is_generated:
+            if not node.is_private:
                 del parent.children[node.tokens[0]]
             node = parent
 

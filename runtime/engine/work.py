@@ -7,6 +7,7 @@ Law: each row is shown each slot of its root path up to its own token exactly on
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,10 +56,12 @@ class Shared:
 
 
 class WorkPlanner:
-    """Plans each step; what running gens share is planned again only when it changes."""
+    """Plans each step; what running gens share is planned again only when it changes. Without
+    `tree` each row is shown all it sees by itself."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, tree: bool = True) -> None:
         self._device = device
+        self._share_at = SHARE_AT if tree else sys.maxsize
         self._kept: Shared | None = None
         self._version = -1
 
@@ -83,7 +86,7 @@ class WorkPlanner:
 
     def _share(self, rows: StepRows) -> Shared:
         chains = chains_of(rows.lanes.rows_at(), rows.segments)
-        return shared_items(chains, rows.lanes.own(), self._device)
+        return shared_items(chains, rows.lanes.own(), self._device, self._share_at)
 
 
 def chains_of(rows_at: dict[Node, list[int]], segments: Sequence[Segment]) -> list[Chain]:
@@ -119,8 +122,11 @@ def chains_of(rows_at: dict[Node, list[int]], segments: Sequence[Segment]) -> li
     return chains
 
 
-def shared_items(chains: Sequence[Chain], own: list[Piece], device: torch.device) -> Shared:
-    """An item for each extent that is worth one; the others, and those of `own`, are pieces."""
+def shared_items(
+    chains: Sequence[Chain], own: list[Piece], device: torch.device, share_at: int = SHARE_AT
+) -> Shared:
+    """An item for each extent that is worth one: from `share_at` rows x tokens on; the others, and
+    those of `own`, are pieces."""
     items: list[SharedExtent] = []
     pieces: list[Piece] = []
     depth = 0
@@ -128,7 +134,7 @@ def shared_items(chains: Sequence[Chain], own: list[Piece], device: torch.device
         chain.depth = chain.above.depth if chain.above else 0
         rows: slice | Tensor | None = None
         for slot, count in chain.extents:
-            if len(chain.rows) * count < SHARE_AT:
+            if len(chain.rows) * count < share_at:
                 pieces += [(row, slot, count) for row in chain.rows]
                 continue
             if rows is None:

@@ -38,7 +38,8 @@ EXTERN_WAIT = 0.05  # seconds that one step waits for externs when nothing else 
 
 class Machine:
     """Runs rows through a plan. `externs` holds a function for each extern that the plan names;
-    raises `ValueError` where one is missing. One thread only."""
+    raises `ValueError` where one is missing. Unless `parallel`, what a row starts runs to its end
+    before the row goes on: for measuring. One thread only."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Machine:
         seed: int = 0,
         externs: Mapping[str, Callable[..., Any]] | None = None,
         keep_trace: bool = False,
+        parallel: bool = True,
     ) -> None:
         self._plan = plan
         self._engine = engine
@@ -72,6 +74,7 @@ class Machine:
             scheduler=self,
             run_seed=seed,
             keeps_trace=keep_trace,
+            is_parallel=parallel,
         )
         self._code = meanings(plan.code, setting)
         self._ready: deque[Task] = deque()

@@ -56,6 +56,7 @@ class Setting:
     scheduler: Scheduler
     run_seed: int
     keeps_trace: bool
+    is_parallel: bool  # what does not depend on each other runs together
 
     def trace(self, task: Task, order: Order, name: str, value: Value, context: Context) -> None:
         """A gen or select bound `value`, and its text ended up in `context`."""

@@ -1,4 +1,7 @@
-"""The meanings of `Fork` and `Run`: tasks that a task starts, and promises of what they yield."""
+"""The meanings of `Fork` and `Run`: tasks that a task starts, and promises of what they yield.
+
+Where a setting is not parallel, tasks run one after another and whoever started them waits.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ class _Branches:
         self._records: list[Value] = [None] * num_branches
         self._contexts: list[Context | None] = [None] * num_branches
         self._num_running = num_branches
+        self.held_back: list[Task] = []  # each starts when the one before has ended; the first last
         self.group = Promise()
         self.contexts = Promise()
 
@@ -34,6 +38,8 @@ class _Branches:
             self._contexts[index], *values = values
         self._records[index] = dict(zip(self._fields, values, strict=True))
         self._num_running -= 1
+        if self.held_back:
+            return [self.held_back.pop()]
         return self.fulfil() if not self._num_running else []
 
     def fulfil(self) -> list[Task]:
@@ -44,20 +50,19 @@ def fork(i: Fork, next_pc: int, setting: Setting) -> Callable[[Task], int]:
     def step(task: Task) -> int:
         items = items_of(task.regs[i.items])
         if i.src is None or len(items) < 2:
-            _start_branches(i, task, items, setting)
-            return next_pc
+            return _goes_on(_start_branches(i, task, items, setting), task, next_pc, setting)
         # what surely stands before the branches' own text is encoded once, not once a branch
         context: Context = task.regs[i.src]
         fixed, tail = setting.encoder.split_stable(context.pieces())
         if not fixed:
-            _start_branches(i, task, items, setting)
-            return next_pc
+            return _goes_on(_start_branches(i, task, items, setting), task, next_pc, setting)
 
         def then(encoded: list[Encoded]) -> None:
             settled = setting.settler.settle(context.settled, encoded[0])
             task.regs[i.src] = context.with_stretch(settled, tail)  # type: ignore[index]
-            _start_branches(i, task, items, setting)
-            setting.scheduler.resume(task, next_pc)
+            promise = _start_branches(i, task, items, setting)
+            if _goes_on(promise, task, next_pc, setting) != BLOCKED:
+                setting.scheduler.resume(task, next_pc)
 
         setting.dispatch.encode(task, [fixed], then)
         return BLOCKED
@@ -65,7 +70,16 @@ def fork(i: Fork, next_pc: int, setting: Setting) -> Callable[[Task], int]:
     return step
 
 
-def _start_branches(i: Fork, task: Task, items: list[Value], setting: Setting) -> None:
+def _goes_on(promise: Promise, task: Task, next_pc: int, setting: Setting) -> int:
+    """Where the task that started others, who make `promise`, goes on, unless it waits."""
+    if setting.is_parallel or promise.is_done:
+        return next_pc
+    task.pc = next_pc
+    promise.waiters.append(task)
+    return BLOCKED
+
+
+def _start_branches(i: Fork, task: Task, items: list[Value], setting: Setting) -> Promise:
     branches = _Branches(i, len(items))
     order = task.begin_event()
     for index, item in enumerate(items):
@@ -76,12 +90,16 @@ def _start_branches(i: Fork, task: Task, items: list[Value], setting: Setting) -
         regs[i.arg_index] = index
         branch = Task(task.row, regs, i.entry, (*order, index), branches.ender(index))
         branch.guards = task.guards
-        setting.scheduler.resume(branch, i.entry)
+        if setting.is_parallel or not index:
+            setting.scheduler.resume(branch, i.entry)
+        else:
+            branches.held_back.insert(0, branch)
     if not items:
         branches.fulfil()
     task.regs[i.group] = branches.group
     if i.contexts is not None:
         task.regs[i.contexts] = branches.contexts
+    return branches.group
 
 
 def run(i: Run, next_pc: int, setting: Setting) -> Callable[[Task], int]:
@@ -97,6 +115,6 @@ def run(i: Run, next_pc: int, setting: Setting) -> Callable[[Task], int]:
         started.guards = task.guards
         task.regs[i.dst] = promise
         setting.scheduler.resume(started, i.entry)
-        return next_pc
+        return _goes_on(promise, task, next_pc, setting)
 
     return step

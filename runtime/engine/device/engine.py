@@ -49,7 +49,8 @@ AHEAD = 2  # steps that are launched before the oldest of them is read
 class DeviceEngine(ScheduledEngine):
     """Implements `request.Engine` over `model`, whose device may be any (the CPU: for tests).
 
-    Options are `TreeEngine`'s. `ahead` is how many steps are launched before one is read.
+    Options are `TreeEngine`'s; without `tree` decode steps read shared KV once for each row.
+    `ahead` is how many steps are launched before one is read.
     """
 
     def __init__(
@@ -62,6 +63,8 @@ class DeviceEngine(ScheduledEngine):
         step_tokens: int = STEP_TOKENS,
         thinking: Sequence[str] = ("<think>", "</think>"),
         ahead: int = AHEAD,
+        share: bool = True,
+        tree: bool = True,
     ) -> None:
         config, device = model.config, model.device
         if kv_memory is None and device.type == "cuda":
@@ -76,7 +79,9 @@ class DeviceEngine(ScheduledEngine):
             max_batch=max_batch,
             step_tokens=step_tokens,
             whole_tails=True,
+            share=share,
         )
+        self._has_tree = tree
         self._device = device
         self._ahead = ahead
         self._pool = KVPool(
@@ -191,7 +196,8 @@ class DeviceEngine(ScheduledEngine):
         rows = lanes.rows
         samples = not lanes.is_watched[rows].any()
         if self._loaded != (lanes.version, samples):
-            self._decode_step.load(rows, plan_rows(lanes, self._geometry), samples=samples)
+            plan = plan_rows(lanes, self._geometry, tree=self._has_tree)
+            self._decode_step.load(rows, plan, samples=samples)
             self._loaded = (lanes.version, samples)
         batch = self._decode_step.run()
         lanes.fill(rows)

@@ -16,14 +16,15 @@ Indices = NDArray[np.int64]
 NO_SLOTS: Indices = np.zeros((3, 0), dtype=np.int64)
 
 
-def plan_rows(lanes: DeviceLanes, geometry: Geometry) -> DecodePlan:
-    """The plan of the rows of `lanes`, before the step."""
+def plan_rows(lanes: DeviceLanes, geometry: Geometry, *, tree: bool = True) -> DecodePlan:
+    """The plan of the rows of `lanes`, before the step. Without `tree` each row has all it sees for
+    its own."""
     held = [lanes.lane(lane) for lane in lanes.rows.tolist()]
     sizes = np.array([len(lane.slots) for lane in held], dtype=np.int64)
     slots = np.array([slot for lane in held for slot in lane.slots], dtype=np.int64)
     counts = np.array([count for lane in held for count in lane.counts], dtype=np.int64)
     rows = np.repeat(np.arange(len(held)), sizes)
-    extents, row_ends, shared_rows, own = share(rows, slots, counts)
+    extents, row_ends, shared_rows, own = share(rows, slots, counts, tree=tree)
     num_blocks = np.array([len(lane.runs[0].blocks) for lane in held], dtype=np.int64)
     blocks = np.concatenate([lane.runs[0].blocks for lane in held])
     tail_blocks = np.stack([np.repeat(np.arange(len(held)), num_blocks), blocks])
@@ -32,7 +33,7 @@ def plan_rows(lanes: DeviceLanes, geometry: Geometry) -> DecodePlan:
 
 
 def share(
-    rows: Indices, slots: Indices, counts: Indices
+    rows: Indices, slots: Indices, counts: Indices, *, tree: bool = True
 ) -> tuple[Indices, Indices, Indices, Indices]:
     """From each row's extents, in order, to (extents [n, 2], row_ends [n], rows, own [3, m]) as
     `plan_decode` takes them. Extents that touch and are seen by the same rows are one."""
@@ -54,7 +55,7 @@ def share(
     starts = np.flatnonzero(~goes_on)
     run_counts = np.bincount(run, weights=counts, minlength=len(starts)).astype(np.int64)
     run_rows, run_slots, run_seen_by = rows[starts], slots[starts], seen_by[starts]
-    alone = run_seen_by == 1
+    alone = run_seen_by <= (1 if tree else len(rows))
     own = np.stack([run_rows[alone], run_slots[alone], run_counts[alone]])
     together = np.flatnonzero(~alone)
     run_key = (run_slots[together] << 24) | run_counts[together]
