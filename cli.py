@@ -312,6 +312,12 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         help="the same bytes whatever the batch, the order and the interruptions",
     )
     model.add_argument(
+        "--order",
+        choices=("planned", "arrival", "random"),
+        default="planned",
+        help="in which rows start, to measure what it is worth; results come as ever",
+    )
+    model.add_argument(
         "--load-format", choices=("auto", "dummy"), default="auto", help="dummy: random weights"
     )
 

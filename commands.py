@@ -104,6 +104,7 @@ def run_rows(args: argparse.Namespace) -> int:
         is_strict=args.strict,
         limit=args.limit,
         retry_errors=args.retry_errors,
+        order=args.order,
     )
     done = run_job(
         job,
@@ -239,7 +240,12 @@ def _engine_options(args: argparse.Namespace) -> EngineOptions:
     from sglc.runtime.session import EngineOptions
 
     return EngineOptions(
-        args.device, args.dtype, args.load_format, args.kv_memory, args.deterministic
+        args.device,
+        args.dtype,
+        args.load_format,
+        args.kv_memory,
+        args.deterministic,
+        order=args.order,
     )
 
 

@@ -48,6 +48,7 @@ class Job:
     limit: int | None = None
     retry_errors: bool = False
     window: int = WINDOW
+    order: str = "planned"
 
     def identity(self, plan: Plan, engine_options: Mapping[str, str | bool]) -> Identity:
         """All that decides the bytes of the results, but for the input."""
@@ -135,6 +136,7 @@ def _run_rows(
             window=job.window,
             ordered=False,
             keep_trace=job.has_trace,
+            order=job.order,
             on_step=lambda: progress.update(results.num_rows, rows.estimate()),
         ):
             row = in_flight.pop(outcome.index)
