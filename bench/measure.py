@@ -44,11 +44,8 @@ class SteppedEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.stats = engine.stats
         self.steps: Counter[int] = Counter()
-
-    @property
-    def stats(self) -> EngineStats:
-        return self._engine.stats
 
     @property
     def root(self) -> Prefix:
@@ -96,6 +93,8 @@ def measure(work: Work, options: EngineOptions) -> Measured:
         seed=work.seed,
         externs=work.externs,
         ordered=False,
+        order=options.order,
+        parallel=options.parallel,
     ):
         if first is None:
             first = time.perf_counter() - start

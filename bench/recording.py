@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from sglc.runtime.engine.request import (
     Engine,
-    EngineStats,
     GenRequest,
     GenResult,
     Prefix,
@@ -48,14 +47,11 @@ class RecordingEngine:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.stats = engine.stats
         self.recorded: list[Recorded] = []
         self._open: dict[Request, Recorded] = {}
         self._fresh: dict[int, list[Recorded]] = {}  # by row, answered in the last step
         self._deepest: dict[int, int] = {}  # by row, the latest wave with an answer
-
-    @property
-    def stats(self) -> EngineStats:
-        return self._engine.stats
 
     @property
     def root(self) -> Prefix:
@@ -93,10 +89,13 @@ class RecordingEngine:
             self._deepest[row] = max(self._deepest.get(row, 0), recorded.wave)
         return results
 
-    def gens(self, row: int) -> list[Recorded]:
-        """The row's gens, in program order."""
-        found = [r for r in self.recorded if r.row == row and isinstance(r.request, GenRequest)]
-        return sorted(found, key=lambda recorded: recorded.request.order)
+    def gens(self) -> dict[int, list[Recorded]]:
+        """The gens of each row, in program order."""
+        rows: dict[int, list[Recorded]] = {}
+        for recorded in sorted(self.recorded, key=lambda recorded: recorded.request.order):
+            if isinstance(recorded.request, GenRequest):
+                rows.setdefault(recorded.row, []).append(recorded)
+        return rows
 
     def _wave(self, row: int, prompt: list[int]) -> int:
         fresh = self._fresh.get(row, [])

@@ -16,9 +16,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from recording_engine import Answered, RecordingEngine
-
 import sglc
+from sglc.bench.recording import Recorded, RecordingEngine
 from sglc.runtime.engine.request import EngineStats
 from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
 from sglc.runtime.run import run
@@ -46,7 +45,7 @@ def main() -> None:
     _, typed, seconds = run_all(session, TYPED, rows)
     recorded, _, _ = run_all(session, TYPED, rows, records=True)
     # the texts between a record's pieces are appended, as prompts are: the trace counts them all
-    tokens = sum(len(gens[-1].after) - len(gens[0].before) for gens in recorded.values())
+    tokens = sum(len(gens[-1].after) - len(gens[0].prompt) for gens in recorded.values())
     forced = tokens - typed.decoded_tokens
     print(f"typed: {len(rows)} rows in {seconds:.1f} s = {len(rows) / seconds:.2f} rows/s")
     print(f"  {typed}")
@@ -69,7 +68,7 @@ def main() -> None:
     print(f"tokens: {same}; as it has them in the whole text, sampled tokens joined too: {joined}")
 
 
-def check_row(gens: list[Answered], session: Session) -> tuple[int, int, int]:
+def check_row(gens: list[Recorded], session: Session) -> tuple[int, int, int]:
     """Of the forced pieces between the gens of a row: how many there are, how many are what the
     tokenizer makes of them and the text that follows, and how many also when it joins them to the
     tokens sampled before them, which are never encoded again."""
@@ -78,7 +77,7 @@ def check_row(gens: list[Answered], session: Session) -> tuple[int, int, int]:
     whole = spans(tokenizer.encode(text.decode()), session)
     pieces = same = joined = 0
     for one, two in itertools.pairwise(gens):
-        piece = spans(two.before, session)[len(one.after) :]
+        piece = spans(two.prompt, session)[len(one.after) :]
         if not piece:
             continue
         pieces += 1
@@ -122,7 +121,7 @@ def run_all(
     seconds = time.perf_counter() - start
     failed = [outcome for outcome in outcomes if not hasattr(outcome, "output")]
     assert not failed, failed[0]
-    return recorder.rows, engine.stats, seconds
+    return recorder.gens(), engine.stats, seconds
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def test_a_rows_samples_do_not_depend_on_the_order_of_rows(
     for order in (data, shuffled):
         outcomes, engine = bench.run(program, order, deterministic=True)
         assert all(isinstance(outcome, RowDone) for outcome in outcomes)
-        of_row = {index: [gen.text for gen in engine.gens(index)] for index in range(len(order))}
+        of_row = {row: [gen.text for gen in gens] for row, gens in engine.gens().items()}
         assert all(len(set(of_row[index])) > 3 for index in of_row)  # it does sample
         texts.append({json.dumps(order[index]): of_row[index] for index in of_row})
     assert texts[0] == texts[1]
