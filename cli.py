@@ -40,6 +40,7 @@ USER_ERRORS = (
     ("sglc.runtime.results.append_file", "ResultError"),
     ("sglc.runtime.extern_file", "ExternError"),
     ("sglc.runtime.model.errors", "ModelError"),
+    ("sglc.runtime.profile", "ProfileError"),
     ("sglc.runtime.rows.bind", "InputError"),
 )
 
@@ -153,11 +154,8 @@ def _parser() -> argparse.ArgumentParser:
     bench = _verb(verbs, "bench", commands.bench, "time a program or a plan over rows")
     _add_bench(bench)
 
-    explain = _verb(verbs, "explain", commands.explain, "print what a plan will do")
-    _add_program(explain, "a plan file, or a .sgl program")
-    _add_model(explain)
-    _add_passes(explain)
-    _add_json(explain)
+    explain = _verb(verbs, "explain", commands.explain, "print or draw what a plan will do")
+    _add_explain(explain)
 
     model = _verb(verbs, "model", commands.fetch_model, "fetch a model and print where it lies")
     model.add_argument("name", nargs="?", help="default: the embedded model")
@@ -252,6 +250,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     results.add_argument(
         "--retry-errors", action="store_true", help="run the failed rows of the -o file again"
     )
+    results.add_argument(
+        "--profile", metavar="FILE", help="write what each step did, for sglc explain --profile"
+    )
 
     _add_running(parser)
 
@@ -301,11 +302,7 @@ def _add_externs(rows: argparse._ArgumentGroup) -> None:
 def _add_running(parser: argparse.ArgumentParser) -> None:
     model = parser.add_argument_group("running")
     model.add_argument("--seed", metavar="N", type=int, default=0, help="default: 0")
-    model.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    model.add_argument(
-        "--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto"
-    )
-    model.add_argument("--kv-memory", metavar="SIZE", type=_size, help="bound of the KV, as 2GB")
+    _add_device(model)
     model.add_argument(
         "--deterministic",
         action="store_true",
@@ -320,6 +317,38 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--load-format", choices=("auto", "dummy"), default="auto", help="dummy: random weights"
     )
+
+
+def _add_device(model: argparse._ArgumentGroup) -> None:
+    model.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    model.add_argument(
+        "--dtype", choices=("auto", "float32", "bfloat16", "float16"), default="auto"
+    )
+    model.add_argument("--kv-memory", metavar="SIZE", type=_size, help="bound of the KV, as 2GB")
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    _add_program(parser, "a plan file, or a .sgl program")
+    _add_model(parser)
+    _add_passes(parser)
+    _add_json(parser)
+    parser.add_argument(
+        "--html",
+        metavar="FILE",
+        help="write a page instead: the graph, the trie, the steps; it needs no network",
+    )
+    batch = parser.add_argument_group(
+        "a batch", "what these rows share, how much memory they take and how long, before they run"
+    )
+    batch.add_argument("--inputs", metavar="FILE", help="JSON Lines, one row a line; - is stdin")
+    batch.add_argument("--limit", metavar="N", type=_positive, help="only the first N rows")
+    _add_externs(batch)
+    batch.add_argument(
+        "--profile",
+        metavar="FILE",
+        help="what `sglc run --profile FILE` wrote of them: predicted against actual",
+    )
+    _add_device(batch)
 
 
 def _positive(text: str) -> int:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sglc.compiler.driver import CompileResult
     from sglc.ir.host.expr import Value
     from sglc.ir.span import Source
+    from sglc.runtime.model.spec import ModelSpec
+    from sglc.runtime.planner.facts import BatchFacts
     from sglc.runtime.session import EngineOptions, Session
 
 DONE, SOME_FAILED = 0, 1
@@ -164,17 +166,27 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def explain(args: argparse.Namespace) -> int:
-    """Print what a plan will do: signature, stages, constants, lengths and code."""
-    from sglc.codegen.plan_file import read_plan
-    from sglc.compiler import report
+    """Print or draw what a plan will do, and what a batch of rows will take."""
+    from sglc.explain.page import page
+    from sglc.explain.rehearse import row_kv_if_known
+    from sglc.explain.report import Report
+    from sglc.explain.terminal import show
+    from sglc.runtime.profile import read_profile
 
-    if args.file.endswith(".sgl"):
-        plan = _compile(args, _session(args.model)).plan
-    else:
-        if args.sample is not None:
-            raise UsageError("--sample is for .sgl files; a plan has its order compiled in")
-        plan = read_plan(Path(args.file))
-    print(json.dumps(report.explain_json(plan)) if args.json else report.explain(plan))
+    if args.profile is not None and args.inputs is None:
+        raise UsageError("--profile is compared with what is predicted: give the run's --inputs")
+    profile = None if args.profile is None else read_profile(args.profile)
+    plan, spec = _plan_to_explain(args)
+    batch = None if args.inputs is None else _batch_facts(args, plan, spec)
+    row_kv = row_kv_if_known(plan, spec) if batch is None else batch.row_kv
+    report = Report(plan, row_kv, batch, profile)
+    if args.html is not None:
+        Path(args.html).write_text(page(report.page_data()), encoding="utf-8")
+        say(f"wrote {args.html}")
+    if args.json:
+        print(json.dumps(report.as_json()))
+    elif args.html is None:
+        show(report.text())
     return DONE
 
 
@@ -226,6 +238,36 @@ def _plan_and_model(args: argparse.Namespace) -> tuple[Plan, Session]:
     session = _session(args.model or plan.model.reference)
     check_model(plan, session.spec)
     return plan, session
+
+
+def _plan_to_explain(args: argparse.Namespace) -> tuple[Plan, ModelSpec | None]:
+    """A plan file needs no model to be explained, but for what its rows do."""
+    from sglc.codegen.plan_file import read_plan
+
+    if not args.file.endswith(".sgl") and args.sample is not None:
+        raise UsageError("--sample is for .sgl files; a plan has its order compiled in")
+    if not args.file.endswith(".sgl") and args.inputs is None:
+        return read_plan(Path(args.file)), None
+    plan, session = _plan_and_model(args)
+    return plan, session.spec
+
+
+def _batch_facts(args: argparse.Namespace, plan: Plan, spec: ModelSpec | None) -> BatchFacts:
+    from sglc.explain.rehearse import rehearse
+    from sglc.runtime.extern_file import load_externs
+    from sglc.runtime.model.locate import locate
+    from sglc.runtime.session import EngineOptions
+
+    assert spec is not None
+    return rehearse(
+        plan,
+        spec,
+        locate(args.model or plan.model.reference),
+        args.inputs,
+        EngineOptions(args.device, args.dtype, kv_memory=args.kv_memory),
+        limit=args.limit,
+        externs=load_externs(args.extern),
+    )
 
 
 def _externs(args: argparse.Namespace, plan: Plan) -> dict[str, Callable[..., Any]]:

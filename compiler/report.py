@@ -6,6 +6,7 @@ Law: both forms say the same and are made of the plan alone, so they hold for a 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from sglc.codegen.listing import listing
@@ -17,13 +18,14 @@ from sglc.ir.host.text import json_text
 _SHOWN_TEXT = 60  # characters of a constant that are shown
 
 
-def explain(plan: Plan) -> str:
+def explain(plan: Plan, more: Iterable[tuple[str, list[str]]] = ()) -> str:
     """Signature, model, lengths, values with their stages, constants, what the passes did, schedule
-    and IR."""
+    and IR. The (title, lines) of `more` come after the lengths."""
     blocks = [
         _head(plan),
         _block("model", _model(plan)),
         _block("context length", [_bounds(plan.bounds, plan.model.context_len)]),
+        *(_block(title, lines) for title, lines in more),
         _block("values", [f"{stage:5}  {name}" for name, stage in plan.stages]),
         _block("constant text, tokenized", [_constant(c) for c in plan.constants]),
         _block("constraints", [constraint_line(k, c) for k, c in enumerate(plan.constraints)]),

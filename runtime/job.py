@@ -21,6 +21,7 @@ from sglc.codegen.plan_file import write_plan
 from sglc.ir.host.expr import Value
 from sglc.runtime.engine.request import Engine
 from sglc.runtime.model.spec import ModelSpec
+from sglc.runtime.profile import Recorder
 from sglc.runtime.progress import Progress
 from sglc.runtime.results.append_file import ResultError
 from sglc.runtime.results.journal import Identity
@@ -35,7 +36,7 @@ from sglc.runtime.run import WINDOW, run
 @dataclass(frozen=True, slots=True)
 class Job:
     """`inputs` is a path, `-` for stdin, or one row by hand; `output` a path, or None for
-    stdout."""
+    stdout; `profile` the path of a file to write what each step did to."""
 
     inputs: str | Mapping[str, Value]
     output: str | None = None
@@ -47,6 +48,7 @@ class Job:
     is_strict: bool = False
     limit: int | None = None
     retry_errors: bool = False
+    profile: str | None = None
     window: int = WINDOW
     order: str = "planned"
 
@@ -124,7 +126,14 @@ def _run_rows(
     engine = make_engine()
     progress = Progress(engine.stats, num_before=results.num_rows)
     format = ResultFormat(plan.sources, job.has_usage, job.has_trace)
+    recorder = None if job.profile is None else Recorder(job.profile, engine.stats)
     num_run = 0
+
+    def on_step() -> None:
+        if recorder is not None:
+            recorder.note()
+        progress.update(results.num_rows, rows.estimate())
+
     try:
         for outcome in run(
             plan,
@@ -137,12 +146,14 @@ def _run_rows(
             ordered=False,
             keep_trace=job.has_trace,
             order=job.order,
-            on_step=lambda: progress.update(results.num_rows, rows.estimate()),
+            on_step=on_step,
         ):
             row = in_flight.pop(outcome.index)
             results.put(outcome.index, row.digest, format.line(outcome, row.passed))
             num_run += 1
         results.finish(rows.num_rows)
+        if recorder is not None:
+            recorder.write(plan.program, plan.model.reference, num_run)
     finally:
         progress.close()
     return Done(

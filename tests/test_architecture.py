@@ -18,6 +18,8 @@ MAY_IMPORT = {
     "kernels": (),
     # both sides, and nobody but the commands imports it
     "bench": ("codegen", "compiler", "ir", "runtime"),
+    # the same
+    "explain": ("codegen", "compiler", "ir", "passes", "runtime"),
     "compiler": ("ir", "passes", "codegen", "runtime.model"),
     "runtime": (
         "codegen.plan",
@@ -50,6 +52,7 @@ OUTSIDE = {
     "codegen": ("networkx", "numpy", "xgrammar"),
     "kernels": ("torch", "triton", "numpy", "platformdirs"),
     "bench": None,
+    "explain": ("rich",),
     "compiler": ("lark", "platformdirs"),
     "runtime": None,
 }

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-FOLDERS = ("bench", "codegen", "compiler", "ir", "kernels", "passes", "runtime")
+FOLDERS = ("bench", "codegen", "compiler", "explain", "ir", "kernels", "passes", "runtime")
 
 # where a distribution's name is not its module's
 MODULES = {"huggingface-hub": "huggingface_hub"}
