@@ -24,7 +24,7 @@ from sglc.runtime.constraints import Constraints
 from sglc.runtime.engine.request import Engine
 from sglc.runtime.machine.dispatch import Dispatch
 from sglc.runtime.machine.externs import ExternCalls
-from sglc.runtime.machine.meaning import meanings, span_of
+from sglc.runtime.machine.meaning import meanings
 from sglc.runtime.machine.pure_calls import PureCalls
 from sglc.runtime.machine.setting import Setting
 from sglc.runtime.machine.settle import Settler
@@ -76,7 +76,7 @@ class Machine:
             keeps_trace=keep_trace,
             is_parallel=parallel,
         )
-        self._code = meanings(plan.code, setting)
+        self._code, self._spans = meanings(plan.code, setting)
         self._ready: deque[Task] = deque()
         self._rows: set[RowState] = set()
         self._outcomes: list[Outcome] = []
@@ -188,7 +188,8 @@ class Machine:
         self.leave_guard(again)
 
     def _settle_row(self, row: RowState) -> None:
-        """Let tasks leave the try blocks in which nothing runs any more; end the row if all did."""
+        """Let tasks leave the try blocks in which nothing runs any more, and fail where nothing
+        before them does; end the row if all did."""
         for task in list(row.parked):
             guard = task.guards[-1]
             if any(guard.covers(other.order) for other in row.tasks if other is not task):
@@ -196,6 +197,11 @@ class Machine:
             row.parked.discard(task)
             task.guards = task.guards[:-1]
             self.resume(task, guard.handler if guard.is_failing else task.pc + 1)
+        for task, failure in row.failing.items():
+            if not self._may_be_caught_before(task):
+                del row.failing[task]
+                self._fail(task, failure)  # which settles what is left
+                return
         if not row.tasks:
             self._finish(row)
 
@@ -211,14 +217,28 @@ class Machine:
         """The row fails here, unless it does so earlier in program order: tasks that have come
         further are stopped at once, others go on to their own end or failure."""
         row, order = task.row, task.next_order
+        if self._may_be_caught_before(task):
+            self._dispatch.forget(task)
+            row.failing[task] = failure
+            return
         if row.failure is None or order < row.failure[0]:
-            span = failure.span or span_of(self._plan.code[task.pc])
+            span = failure.span or self._spans[task.pc]
             failed = RowFailed(row.bound.index, failure.code, failure.message, span)
             row.failure = (order, failed)
         for other in list(row.tasks):
             if other.next_order >= order:
                 self._stop(other)
         self._settle_row(row)
+
+    def _may_be_caught_before(self, task: Task) -> bool:
+        """Whether something runs that is in a try block of the task and stands before it: if that
+        fails, the task was never reached."""
+        order = task.next_order
+        return any(
+            guard.covers(other.order) and other.next_order < order
+            for guard in task.guards
+            for other in task.row.tasks
+        )
 
     def _finish(self, row: RowState) -> None:
         self._rows.discard(row)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any
 
 from sglc.codegen import plan as p
 from sglc.ir.host.evaluate import compile_expr
 from sglc.ir.host.expr import Value
 from sglc.ir.host.operators import items_of
+from sglc.ir.span import Span
 from sglc.runtime.machine.awaiting import Meaning, awaiting, reads_of
 from sglc.runtime.machine.choose import Choose
 from sglc.runtime.machine.context import Context
+from sglc.runtime.machine.deferred import Deferred
 from sglc.runtime.machine.generate import Generate
 from sglc.runtime.machine.setting import Setting
 from sglc.runtime.machine.spawn import fork, run
@@ -25,19 +26,32 @@ from sglc.runtime.machine.task import BLOCKED, Guard, Task
 from sglc.runtime.row import RowFailure
 
 
-def meanings(code: Sequence[p.Instruction], setting: Setting) -> list[Meaning]:
-    """The closure of each instruction; it waits first for the promises among what it reads."""
+def meanings(
+    code: Sequence[p.Instruction], setting: Setting
+) -> tuple[list[Meaning], list[Span | None]]:
+    """The closure of each instruction, and where the instruction came from, if it says so. A
+    closure waits first for the promises among what it reads; that of an `Eval` goes on, and what it
+    does when they are there stands behind the code."""
     makes_promises = any(isinstance(instruction, p.Fork | p.Run) for instruction in code)
     closures: list[Meaning] = []
+    behind: list[Meaning] = []
+    spans = [_span_of(instruction) for instruction in code]
     for index, instruction in enumerate(code):
-        plain, reads = _plain_meaning(instruction, index + 1, setting), reads_of(instruction)
-        is_waiting = makes_promises and bool(reads)
-        closures.append(awaiting(plain, reads, index) if is_waiting else plain)
-    return closures
+        reads = reads_of(instruction)
+        if not (makes_promises and reads):
+            closures.append(_plain_meaning(instruction, index + 1, setting))
+        elif isinstance(instruction, p.Eval):
+            deferred = Deferred(instruction, index + 1, len(code) + len(behind), setting)
+            closures.append(deferred.now)
+            behind.append(deferred.late)
+            spans.append(instruction.span)
+        else:
+            plain = _plain_meaning(instruction, index + 1, setting)
+            closures.append(awaiting(plain, reads, index))
+    return closures + behind, spans
 
 
-def span_of(instruction: p.Instruction) -> Any:
-    """Where an instruction came from, if it says so."""
+def _span_of(instruction: p.Instruction) -> Span | None:
     return getattr(instruction, "span", None)
 
 
@@ -281,6 +295,7 @@ def _end(i: p.End, setting: Setting) -> Meaning:
 def _enter_try(i: p.EnterTry, next_pc: int) -> Meaning:
     def step(task: Task) -> int:
         task.guards = (*task.guards, Guard(i.handler, task))
+        task.begin_event()  # what is inside the block is told from what stands before it
         return next_pc
 
     return step

@@ -13,11 +13,20 @@ from typing import Any
 from sglc.ir.host.expr import Value
 from sglc.runtime.engine.request import Request
 from sglc.runtime.machine.context import Context
-from sglc.runtime.row import BoundRow, RowFailed, Usage
+from sglc.runtime.row import BoundRow, RowFailed, RowFailure, Usage
 
 Order = tuple[int, ...]  # where something stands in program order; compares as tuples do
 
+# after a number of an order: behind all that the event of that number has started
+_BEHIND = 1 << 62
+
 BLOCKED = -1  # what an instruction returns in place of the next index when its task must wait
+
+
+def is_inside(order: Order, task: Order) -> bool:
+    """Whether a place is one of the task at `task`, or of those that this has started."""
+    depth = len(task)
+    return len(order) > depth and order[:depth] == task and order[depth] < _BEHIND
 
 
 class Promise:
@@ -50,10 +59,7 @@ class Guard:
 
     def covers(self, order: Order) -> bool:
         """A place in program order that is inside the block."""
-        depth = len(self.order)
-        return (
-            len(order) > depth and order[:depth] == self.order and order[depth] > self.first_event
-        )
+        return is_inside(order, self.order) and order[len(self.order)] > self.first_event
 
 
 class RowState:
@@ -64,12 +70,23 @@ class RowState:
     to finish first.
     """
 
-    __slots__ = ("bound", "contexts", "failure", "names", "output", "parked", "tasks", "used")
+    __slots__ = (
+        "bound",
+        "contexts",
+        "failing",
+        "failure",
+        "names",
+        "output",
+        "parked",
+        "tasks",
+        "used",
+    )
 
     def __init__(self, bound: BoundRow) -> None:
         self.bound = bound
         self.tasks: set[Task] = set()
         self.parked: set[Task] = set()  # those at the end of a try block, waiting for others in it
+        self.failing: dict[Task, RowFailure] = {}  # unless what stands before them is caught
         self.failure: tuple[Order, RowFailed] | None = None
         self.output: Value = None
         self.used: list[tuple[Order, Usage]] = []
@@ -84,7 +101,9 @@ class RowState:
 
         self.used = [item for item in self.used if is_kept(item[0])]
         self.names = [item for item in self.names if is_kept(item[0])]
-        self.contexts = [item for item in self.contexts if is_kept(item[0])]
+        self.contexts = [  # of tasks that ended
+            item for item in self.contexts if is_kept(item[0]) and not is_inside(failed, item[0])
+        ]
 
     def usage(self) -> Usage:
         """What was used before the failure, if there is one; in all otherwise."""
@@ -109,6 +128,7 @@ class Task:
         "is_over",
         "last_context",
         "num_events",
+        "num_values",
         "on_end",
         "order",
         "pc",
@@ -133,6 +153,7 @@ class Task:
         self.guards: tuple[Guard, ...] = ()
         self.requests: set[Request] = set()
         self.num_events = 0
+        self.num_values = 0
         self.is_over = False
         self.last_context: Context | None = None
         row.tasks.add(self)
@@ -143,6 +164,13 @@ class Task:
         self.num_events += 1
         return (*self.order, self.num_events)
 
+    def begin_value(self) -> Order:
+        """The place of a host value that is computed later: between the last event, with all that
+        it started, and the next. It takes no event's number, since whether a value is there in time
+        differs from row to row."""
+        self.num_values += 1
+        return (*self.order, self.num_events, _BEHIND, self.num_values)
+
     @property
     def next_order(self) -> Order:
         """The place of the task's next event."""
@@ -152,5 +180,7 @@ class Task:
         self.is_over = True
         self.row.tasks.discard(self)
         self.row.parked.discard(self)
+        self.row.failing.pop(self, None)
         self.regs = []
+        self.on_end = None
         self.last_context = None

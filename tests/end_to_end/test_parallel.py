@@ -6,6 +6,8 @@ chain of gens has links.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import sglc.testing
@@ -14,6 +16,7 @@ from sglc.runtime.row import RowDone
 from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
 from sglc.runtime.run import run
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 FRAGMENTS = """
 def once(q: str) -> str:
     "{q}"
@@ -56,6 +59,18 @@ CASES = {
         'fork 2 as f:\n    "{i}"\n    gen v\n    gen w\nfork 2 as g:\n    "{i}{x}"\n    gen v\n'
         "    gen w\nreturn [f.w, g.w]",
     ),
+    "values of runs that a loop gathers": (
+        4,
+        'let texts = []\nfor n in range(3):\n    "{n}"\n    gen v\n'
+        "    texts = texts + [strip(run once(v)) + v]\nreturn texts",
+    ),
+    "values of values in arms, records and branches": (
+        3,
+        'let a = strip(run twice(x))\nlet b = {"a": a, "size": len(a)}\n'
+        'if x == "x":\n    b = {"a": a + "!", "size": 0}\n'
+        'fork 2 as g:\n    let c = [a, b]\n    "{x}"\n    gen v\n    gen w\n    gen u\n'
+        "return [b, g.u, g.c]",
+    ),
     "what moves out of branches holds none of them up": (
         2,
         'let a = [run twice(y) for y in ["p", "q"]]\n'
@@ -87,6 +102,19 @@ def test_independent_gens_take_no_more_steps_than_the_longest_chain(case: str) -
 
 def test_a_chain_is_one_step_a_link() -> None:
     assert steps('"{x}"\ngen a\n"."\ngen b\n"."\ngen c\nreturn [a, b, c]') == 3
+
+
+def test_tips_take_the_steps_of_the_longest_chain() -> None:
+    """Five tips one after another, and the paragraph of the last."""
+    path = EXAMPLES / "tip_suggestion" / "tips.sgl"
+    model = sglc.testing.Model(lambda asked: f" {asked.name} {len(asked.prompt)}")
+    plan = compile_file(path, spec=model.spec).plan
+    engine = model.engine()
+    rows = bind_rows([{"topic": "tea"}], RowBinder(RowFields(plan.params)))
+    (outcome,) = run(plan, model.spec, engine, rows)
+    assert isinstance(outcome, RowDone)
+    assert len({(each["tip"], each["text"]) for each in outcome.output}) == 5
+    assert engine.stats.steps == 5 + 1
 
 
 def test_hoisting_saves_the_branches_gens_without_making_them_wait() -> None:
