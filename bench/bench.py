@@ -15,7 +15,7 @@ from sglc.bench.ceilings import Ceilings, measure_ceilings
 from sglc.bench.measure import Measured, measure
 from sglc.bench.openai_baseline import CompletionsServer
 from sglc.bench.recording import RecordingEngine
-from sglc.bench.settings import SETTINGS, rows_in_order
+from sglc.bench.settings import SETTINGS
 from sglc.bench.summary import RunSummary, summarize
 from sglc.bench.transformers_baseline import TransformersBaseline
 from sglc.bench.transformers_model import load_transformers
@@ -141,10 +141,8 @@ def _ablate(
     found = []
     for setting in SETTINGS:
         say(f"run with {setting.what}")
-        rows, places = rows_in_order(work.rows, setting.order)
-        measured = measure(replace(work, rows=rows), setting.apply(work.options))
-        outcomes: list[Outcome] = sorted(measured.outcomes, key=lambda o: places[o.index])
-        pairs = zip(outcomes, best.outcomes, strict=True)
+        measured = measure(work, setting.apply(work.options))
+        pairs = zip(measured.outcomes, best.outcomes, strict=True)
         changed = sum(_value(a) != _value(b) for a, b in pairs)
         found.append(Ablation(setting.name, setting.what, summary(measured), changed))
     return tuple(found)
