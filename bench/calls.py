@@ -15,8 +15,8 @@ from sglc.runtime.engine.request import GenRequest, Sampling, ScoreRequest
 
 @dataclass(frozen=True, slots=True)
 class GenCall:
-    """Write `num_tokens` tokens, which is how many sglc kept, after `prompt`. `sampling` are the
-    program's options."""
+    """Write `num_tokens` tokens after `prompt`: as many as sglc sampled and appended for it.
+    `sampling` are the program's options."""
 
     row: int
     wave: int
@@ -39,7 +39,8 @@ Call = GenCall | ScoreCall
 
 
 def calls_of(recorded: Sequence[Recorded]) -> list[Call]:
-    """The calls of a run's requests. Gens that wrote nothing are none."""
+    """The calls of a run's requests. Gens that were not answered, as of rows that failed, or wrote
+    nothing, are none."""
     calls: list[Call] = []
     pieces: dict[tuple[int, str], list[Recorded]] = {}
     for each in recorded:
@@ -50,11 +51,13 @@ def calls_of(recorded: Sequence[Recorded]) -> list[Call]:
             record = (each.row, request.name.split(".")[0])
             pieces.setdefault(record, []).append(each)
         else:
-            calls += _gen_calls(request, each, each)
+            calls += _gen_calls(request, each, each.num_tokens)
     for of_record in pieces.values():
         for first, last in _chains(of_record):
             assert isinstance(first.request, GenRequest)
-            calls += _gen_calls(first.request, first, last)
+            # the text between the pieces is written, too
+            num_tokens = len(last.prompt) - len(first.prompt) + last.num_tokens
+            calls += _gen_calls(first.request, first, num_tokens)
     return calls
 
 
@@ -67,8 +70,7 @@ def waves_of(calls: Sequence[Call]) -> list[list[Call]]:
     return [wave for wave in waves if wave]
 
 
-def _gen_calls(request: GenRequest, first: Recorded, last: Recorded) -> list[Call]:
-    num_tokens = len(last.after) - len(first.prompt)
+def _gen_calls(request: GenRequest, first: Recorded, num_tokens: int) -> list[Call]:
     if num_tokens <= 0:
         return []
     return [GenCall(first.row, first.wave, tuple(first.prompt), num_tokens, request.sampling)]

@@ -20,7 +20,8 @@ from sglc.runtime.engine.request import (
 @dataclass(slots=True)
 class Recorded:
     """A request with the token ids of its prompt. Once answered, `after` is the prompt of a gen
-    with what was kept of its tokens, and `text` its text.
+    with what was kept of its tokens, `text` its text, and `num_tokens` how many tokens were sampled
+    or forced, kept or not.
 
     `wave` is 0 for what a row asks at once, and one more than the latest of the answers that had
     just come when it was asked, of those that its prompt goes on from if there are any.
@@ -31,15 +32,11 @@ class Recorded:
     wave: int
     after: list[int] = field(default_factory=list)
     text: str = ""
+    num_tokens: int = 0
 
     @property
     def row(self) -> int:
         return self.request.order[0]
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens that a gen added to its prompt."""
-        return max(0, len(self.after) - len(self.prompt))
 
 
 class RecordingEngine:
@@ -84,6 +81,7 @@ class RecordingEngine:
             recorded = self._open.pop(result.request)
             if isinstance(result, GenResult):
                 recorded.after, recorded.text = result.prefix.token_ids(), result.text
+                recorded.num_tokens = result.num_sampled + result.num_forced
             row = recorded.row
             self._fresh.setdefault(row, []).append(recorded)
             self._deepest[row] = max(self._deepest.get(row, 0), recorded.wave)

@@ -86,7 +86,7 @@ def shortened(source: str) -> str:
     return "".join(
         line
         if "regex=" in line or "Character" in line
-        else re.sub(r"(max_tokens=)(\d+)", shorter, line)
+        else re.sub(r"(max_tokens=|MAX_TOKENS = )(\d+)", shorter, line)
         for line in lines
     )
 
