@@ -40,6 +40,7 @@ class StoredGrammar:
     version: str
     fewest_tokens: int
     num_lead: int
+    follow: str
 
 
 Stored = StoredTable | StoredGrammar
@@ -59,7 +60,13 @@ def pack(constraints: Sequence[PlanConstraint]) -> tuple[tuple[Stored, ...], Ten
         else:
             stored.append(
                 StoredGrammar(
-                    source, made.rules, made.ebnf, made.version, made.fewest_tokens, made.num_lead
+                    source,
+                    made.rules,
+                    made.ebnf,
+                    made.version,
+                    made.fewest_tokens,
+                    made.num_lead,
+                    made.follow,
                 )
             )
             named = {"serialized": np.frombuffer(made.serialized.encode(), np.uint8)}
@@ -143,6 +150,7 @@ def _grammar(facts: StoredGrammar, index: int, tensors: Tensors) -> Grammar:
         facts.version,
         facts.fewest_tokens,
         facts.num_lead,
+        facts.follow,
     )
 
 

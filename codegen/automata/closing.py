@@ -37,6 +37,11 @@ class State:
     frames: frozenset[Frame]
     is_whole: bool
 
+    @property
+    def is_over(self) -> bool:
+        """The text is whole and cannot go on."""
+        return not self.frames
+
 
 class Closing:
     """Raises NoText if there is no text that ends."""
@@ -64,6 +69,19 @@ class Closing:
                 return None
             state = self._state(places)
         return state
+
+    def only(self, state: State) -> int | None:
+        """The byte that must come; None where there is a choice, or the text may end."""
+        if state.is_whole:
+            return None
+        found = -1
+        for frame in state.frames:
+            assert isinstance(frame.node, Leaf)
+            byte = frame.node.only(frame.place)
+            if byte is None or found not in (-1, byte):
+                return None
+            found = byte
+        return found
 
     def distance(self, state: State) -> int:
         """The fewest bytes to a whole text."""

@@ -18,6 +18,7 @@ from sglc.codegen.automata.json_schema import schema_rules
 from sglc.codegen.automata.limits import TooLarge
 from sglc.codegen.automata.regex import parse_regex
 from sglc.codegen.automata.rules import pruned
+from sglc.codegen.automata.size import check_size
 from sglc.codegen.automata.source import ConstraintError, ConstraintSource, NotSupported
 from sglc.codegen.automata.table import token_table
 from sglc.codegen.automata.types import type_rules
@@ -36,9 +37,10 @@ def compile_constraint(source: ConstraintSource, vocabulary: Vocabulary) -> Cons
         whole = Rules(seq(source.lead, rules.root), rules.rules)
         num_lead = len(source.lead.encode())
         with suppress(TooLarge):
+            check_size(whole)
             dfa = byte_dfa(whole)
             return token_table(dfa, vocabulary, num_lead=num_lead, follow=source.follow)
-        return compile_grammar(whole, vocabulary, num_lead)
+        return compile_grammar(whole, vocabulary, num_lead=num_lead, follow=source.follow)
 
 
 def check_source(source: ConstraintSource) -> None:

@@ -71,11 +71,15 @@ class TokenTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grammar:
-    """What is not regular, or too large for a table. `ebnf` is the language lead + value in GBNF;
+    """What is not regular, or too large for a table. `rules` is the language lead + value, which
+    the closing tracker follows (`closing.py`): it knows what fits, the fewest tokens to the end,
+    what is forced and where the value ends. `ebnf` is lead + value + follow in GBNF without its
+    large counts (`loosen.py`), so it allows all tokens that `rules` and `follow` do, and more.
     `serialized` is what xgrammar made of it for this vocabulary, `version` the xgrammar that did:
-    another version compiles `ebnf` again. `rules` is the same language, from which the fewest
-    tokens to the end are known (`closing.py`). A grammar has no follow text: its value is over
-    where nothing may come but the end, or where the model samples EOS."""
+    another version compiles `ebnf` again.
+
+    As with a table, a token may reach into the follow text, which ends the gen, never beyond it;
+    a gen is over too where its value cannot go on, and without follow where EOS is sampled."""
 
     rules: Rules
     ebnf: str
@@ -83,6 +87,7 @@ class Grammar:
     version: str
     fewest_tokens: int
     num_lead: int = 0
+    follow: str = ""
 
 
 Constraint = TokenTable | Grammar

@@ -1,4 +1,8 @@
-"""Grammars for xgrammar: compiled once for a vocabulary, kept as text, and loaded again."""
+"""Grammars for xgrammar: compiled once for a vocabulary, kept as text, and loaded again.
+
+What xgrammar is given is wider than the constraint: its large counts are left out (`loosen.py`).
+Which of the tokens that it allows belong to the constraint is known from `Grammar.rules`.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,26 @@ from importlib.metadata import version
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from sglc.codegen.automata.build import seq
 from sglc.codegen.automata.closing import Closing
 from sglc.codegen.automata.constraint import Grammar
 from sglc.codegen.automata.cover import fewest_tokens
 from sglc.codegen.automata.expr import Rules
 from sglc.codegen.automata.gbnf import gbnf
+from sglc.codegen.automata.loosen import loosened
 from sglc.codegen.automata.vocabulary import Vocabulary
 
 # xgrammar's TokenizerInfo and GrammarCompiler
 _compilers: WeakKeyDictionary[Vocabulary, tuple[Any, Any]] = WeakKeyDictionary()
 
 
-def compile_grammar(rules: Rules, vocabulary: Vocabulary, num_lead: int = 0) -> Grammar:
-    """Raises ConstraintError where there is no text."""
+def compile_grammar(
+    rules: Rules, vocabulary: Vocabulary, *, num_lead: int = 0, follow: str = ""
+) -> Grammar:
+    """`rules` are of lead + value. Raises ConstraintError where there is no text."""
     closing = Closing(rules)
-    text = gbnf(rules)
+    loose = loosened(rules)
+    text = gbnf(Rules(seq(loose.root, follow), loose.rules))
     _, compiler = _prepared(vocabulary)
     compiled = compiler.compile_grammar(text)
     return Grammar(
@@ -30,6 +39,7 @@ def compile_grammar(rules: Rules, vocabulary: Vocabulary, num_lead: int = 0) -> 
         version=version("xgrammar"),
         fewest_tokens=fewest_tokens(closing.completion(closing.start()), vocabulary),
         num_lead=num_lead,
+        follow=follow,
     )
 
 

@@ -2,7 +2,7 @@
 
 A tokenizer may join the end of a text with the beginning of what follows. Ids are *settled* when
 the tokenizer begins with them for every text that may follow. This is tried, not proved from the
-tokenizer's rules: with each character that may come next (for other than ASCII one of each kind),
+tokenizer's rules: with each character that may come next (for other than ASCII some of each kind),
 and with the rest of each token that begins in the text and goes on in an allowed way; byte pair
 encoding joins over a border only by such a token.
 """
@@ -27,7 +27,7 @@ def settled_ids(text: str, state: int, steps: Steps, vocabulary: Vocabulary) -> 
     ids = _ids(text, vocabulary)
     data = text.encode()
     keep = len(ids)
-    for character in [*_ASCII, *_OTHERS]:
+    for character in [*_ASCII, *_OTHERS, *_allowed_beyond_ascii(state, steps)]:
         if steps.walk(state, character.encode()) >= 0:
             keep = min(keep, _num_common(ids, vocabulary.encode(text + character)))
     for size in range(1, min(len(data), vocabulary.longest - 1) + 1):
@@ -79,6 +79,14 @@ def _can_go_on(
         ):
             return True
     return False
+
+
+def _allowed_beyond_ascii(state: int, steps: Steps) -> Iterator[str]:
+    """A character that may come for each first byte of several."""
+    for byte in range(0xC2, 0xF5):
+        after = steps.walk(state, bytes([byte]))
+        if after >= 0:
+            yield _whole_characters(bytes([byte]), after, steps)
 
 
 def _ids(text: str, vocabulary: Vocabulary) -> list[int]:

@@ -34,6 +34,13 @@ class Leaf:
     def step(self, place: int, byte: int) -> int:
         return self.next[place][self.classes[byte]]
 
+    def only(self, place: int) -> int | None:
+        """The byte that alone may come; None where there are several or none."""
+        allowed = [class_ for class_, to in enumerate(self.next[place]) if to >= 0]
+        if len(allowed) != 1 or self.classes.count(allowed[0]) != 1:
+            return None
+        return self.classes.index(allowed[0])
+
     def nearest(self, place: int) -> int:
         """The least byte that leads nearer to an end, for a place that is none."""
         row, wanted = self.next[place], self.left[place] - 1

@@ -1,8 +1,9 @@
 """The rows of a batch whose gens follow grammars.
 
-Their masks are filled by a thread while the model runs. Near the end of a budget a drawn token may
-leave too little room to close: it is masked and the row drawn again, which is the same as masking
-it before. After a few such draws only the shortest completion may be written.
+Their masks are filled by a thread while the model runs. A drawn token may go beyond a count that
+the masks know nothing of, or near the end of a budget leave too little room to close: it is masked
+and the row drawn again, which is the same as masking it before. After a few such draws only the
+shortest completion may be written.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from sglc.codegen.automata.closing import Closing
 from sglc.codegen.automata.constraint import Grammar
 from sglc.codegen.automata.grammar import load_grammar
 from sglc.codegen.automata.vocabulary import vocabulary_of
-from sglc.runtime.engine.grammar_walk import Follower, GrammarWalk, LoadedGrammar
+from sglc.runtime.engine.follower import Follower
+from sglc.runtime.engine.grammar_walk import GrammarWalk, LoadedGrammar
 from sglc.runtime.engine.sampling import PickAgain
 from sglc.runtime.model.spec import Tokenizer
 
@@ -69,7 +71,7 @@ class Grammars:
         is_end = np.ones(-(-vocabulary.size // 32) * 32, dtype=np.uint8)
         is_end[sorted(vocabulary.eos_ids)] = 0
         not_end = np.packbits(is_end, bitorder="little").view(np.int32)
-        follower = Follower(Closing(grammar.rules))
+        follower = Follower(Closing(grammar.rules), grammar.follow.encode())
         return LoadedGrammar(compiled, follower, self._tokenizer, vocabulary, ids_of, not_end)
 
 
@@ -118,8 +120,8 @@ class GrammarRows:
         remaining: Indices,
         pick_again: PickAgain,
     ) -> None:
-        """Replace, in place, drawn tokens after which a value could not become whole within
-        `remaining[r]` tokens, that one included."""
+        """Replace, in place, drawn tokens that no value has there, or after which none could become
+        whole within `remaining[r]` tokens, that one included."""
         for row, walk in zip(self._rows.tolist(), self._walks, strict=True):
             token, left = int(tokens[row]), int(remaining[row])
             for _ in range(MAX_REDRAWS):
@@ -135,7 +137,7 @@ class GrammarRows:
     def _is_good(self, walk: GrammarWalk, logits: Tensor, row: int, token: int, left: int) -> bool:
         if logits[row, token] == -torch.inf:  # nothing is left of the row
             return False
-        return token in self._eos_ids or walk.fits([token], left)
+        return walk.is_whole if token in self._eos_ids else walk.fits(token, left)
 
     def _leave_closers(self, walk: GrammarWalk, logits: Tensor, row: int, left: int) -> None:
         ids = walk.closers(left) or sorted(self._eos_ids)

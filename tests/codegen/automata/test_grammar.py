@@ -18,6 +18,7 @@ from sglc.codegen.automata.expr import Both, Expr, Rules, Text
 from sglc.codegen.automata.gbnf import gbnf
 from sglc.codegen.automata.grammar import compile_grammar, load_grammar
 from sglc.codegen.automata.json_schema import schema_rules
+from sglc.codegen.automata.loosen import loosened
 from sglc.codegen.automata.regex import parse_regex
 from sglc.codegen.automata.source import NoText
 from sglc.codegen.automata.types import type_rules
@@ -53,6 +54,7 @@ def accepted(compiled: xgrammar.CompiledGrammar, text: str) -> bool:
 
 @pytest.mark.parametrize("name", RULES)
 def test_xgrammar_accepts_the_same(name: str, byte_vocabulary, wander, follows) -> None:
+    """Where large counts are left out it accepts more."""
     rules, rng = RULES[name], random.Random(name)
     closing = Closing(rules)
     grammar = compile_grammar(rules, byte_vocabulary)
@@ -62,7 +64,10 @@ def test_xgrammar_accepts_the_same(name: str, byte_vocabulary, wander, follows) 
     texts = [wander(closing, rng, 25) for _ in range(8)]
     assert all(accepted(compiled, text) for text in texts)
     texts = [changed(text, rng) for text in texts for _ in range(2)]
-    assert [accepted(compiled, text) for text in texts] == [follows(closing, t) for t in texts]
+    if loosened(rules) == rules:
+        assert [accepted(compiled, text) for text in texts] == [follows(closing, t) for t in texts]
+    else:
+        assert all(accepted(compiled, text) for text in texts if follows(closing, text))
 
 
 ATOMS = ["a", "b", "ab", ".", "[a-c]", "[^a]", r"\d", "é", r"\n", "[à-ü😀]", '"', r"\\", "-"]

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
+from sglc.codegen.automata.build import seq
 from sglc.codegen.automata.compile import compile_constraint, rules_of
 from sglc.codegen.automata.constraint import Constraint
+from sglc.codegen.automata.expr import Rules
 from sglc.codegen.automata.grammar import compile_grammar
 from sglc.codegen.automata.source import ConstraintSource
 from sglc.codegen.automata.vocabulary import vocabulary_of
@@ -184,7 +186,10 @@ def constraint_of(words: WordTokenizer) -> Callable[..., Constraint]:
     def make(source: ConstraintSource, *, as_grammar: bool = False) -> Constraint:
         vocabulary = vocabulary_of(words)
         if as_grammar:
-            return compile_grammar(rules_of(source), vocabulary)
+            rules = rules_of(source)
+            whole = Rules(seq(source.lead, rules.root), rules.rules)
+            num_lead = len(source.lead.encode())
+            return compile_grammar(whole, vocabulary, num_lead=num_lead, follow=source.follow)
         return compile_constraint(source, vocabulary)
 
     return make

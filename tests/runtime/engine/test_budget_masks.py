@@ -108,11 +108,11 @@ def test_grammars_can_close_after_what_fits(constraint_of, words, opening, closi
         walk = grammars.walk(constraint, b"")
         left = rng.randint(2, 15)
         text = ""
-        while not walk.only_end:
+        while not walk.is_over:
             walk.fill()
             bits = np.unpackbits(walk.words.view(np.uint8), bitorder="little")
             allowed = [id for id in np.flatnonzero(bits).tolist() if id not in words.eos_ids]
-            good = [id for id in allowed if walk.fits([id], left)]
+            good = [id for id in allowed if walk.fits(id, left)]
             depth = text.count(opening) - text.count(closing)
             for id in allowed:
                 after = text + words.decode([id])
@@ -124,7 +124,7 @@ def test_grammars_can_close_after_what_fits(constraint_of, words, opening, closi
             assert good and set(walk.closers(left)) <= set(good)
             assert depth <= left
             id = rng.choice(good)
-            assert walk.fits([id], left)
+            assert walk.fits(id, left)
             walk.accept(id)
             text += words.decode([id])
             left -= 1
