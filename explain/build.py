@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from sglc.codegen import plan as p
 from sglc.explain.dataflow import CONTEXT, OUTSIDE, VALUE, Dataflow, Edge, Node
@@ -29,7 +30,7 @@ def dataflow(plan: p.Plan) -> Dataflow:
         draft = builder.add("input", arg.name, OUTSIDE, str(arg.type), stage=Stage.INPUT)
         builder.sources[arg.id] = frozenset((draft.id,))
     builder.region(program.body, OUTSIDE)
-    return Dataflow(tuple(each.node() for each in builder.drafts), tuple(sorted(builder.edges)))
+    return builder.finish()
 
 
 def _places(plan: p.Plan) -> dict[Place, str]:
@@ -44,7 +45,8 @@ def _places(plan: p.Plan) -> dict[Place, str]:
 
 @dataclass(slots=True)
 class _Draft:
-    """A node that still grows: `roles` are those its text opens."""
+    """A node that still grows: `roles` are those its text opens. `ended` tells when it grew last:
+    what its text uses came before that."""
 
     id: int
     kind: str
@@ -55,19 +57,20 @@ class _Draft:
     stage: Stage
     place: str
     times: int | None
+    ended: int
     roles: list[str] = field(default_factory=list)
 
-    def node(self) -> Node:
+    def node(self, new_id: Mapping[int, int]) -> Node:
         title = self.title or ", ".join(dict.fromkeys(self.roles)) or self.kind
         return Node(
-            self.id,
+            new_id[self.id],
             self.kind,
             title,
             self.detail.strip("\n"),
             self.options,
             str(self.stage),
             self.place,
-            self.inside,
+            new_id[self.inside],
             self.times,
         )
 
@@ -85,6 +88,7 @@ class _Builder:
         self.texts = Texts(body)
         self.uses = graph.uses(body)
         self.drafts: list[_Draft] = []
+        self.clock = count()
         self.edges: set[Edge] = set()
         self.sources: dict[int, Sources] = {}
         self.tips: dict[int, _Draft] = {}
@@ -106,15 +110,30 @@ class _Builder:
         times: int | None = 1,
     ) -> _Draft:
         draft = _Draft(
-            len(self.drafts), kind, title, inside, detail, tuple(options), stage, place, times
+            len(self.drafts),
+            kind,
+            title,
+            inside,
+            detail,
+            tuple(options),
+            stage,
+            place,
+            times,
+            next(self.clock),
         )
         self.drafts.append(draft)
         return draft
 
     def link(self, kind: str, values: Iterable[Value], target: _Draft) -> None:
-        for source in self.of(values):
-            if source < target.id:
-                self.edges.add(Edge(source, target.id, kind))
+        self.edges.update(Edge(source, target.id, kind) for source in self.of(values))
+
+    def finish(self) -> Dataflow:
+        """The graph, its nodes in the order in which they were complete."""
+        drafts = sorted(self.drafts, key=lambda draft: draft.ended)
+        new_id = {draft.id: place for place, draft in enumerate(drafts)} | {OUTSIDE: OUTSIDE}
+        edges = {Edge(new_id[e.source], new_id[e.target], e.kind) for e in self.edges}
+        forward = sorted(edge for edge in edges if edge.source < edge.target)
+        return Dataflow(tuple(draft.node(new_id) for draft in drafts), tuple(forward))
 
     def of(self, values: Iterable[Value]) -> Sources:
         return frozenset().union(*(self.sources.get(value.id, frozenset()) for value in values))
@@ -184,6 +203,7 @@ class _Builder:
         if draft is None:
             draft = self.add("text", "", inside)
             self.link(CONTEXT, before, draft)
+        draft.ended = next(self.clock)
         self.tips[op.result.id] = draft
         self.sources[op.result.id] = frozenset((draft.id,))
         match op:

@@ -7,16 +7,13 @@ from collections.abc import Iterator
 from sglc.explain.dataflow import CONTEXT, GROUPS, OUTSIDE, Dataflow, Node, last_needs
 from sglc.ir.host.text import json_text
 
+_HELP = "(<- whose context it continues, whose values it uses; KV until: who attends to it last)"
 _SHOWN_TEXT = 48  # characters of a text or expression that are shown
 
 
 def outline(flow: Dataflow) -> list[str]:
-    """`number stage kind name: text, options, place <- what it needs; KV freed after`.
-
-    Behind `<-` are the nodes whose context it continues, then, after a comma, those whose values
-    it uses."""
-    needs = last_needs(flow)
-    return list(_lines(flow, needs, OUTSIDE, ""))
+    """A line of help, then `number stage kind name: text, options, place <- what it needs`."""
+    return [_HELP, *_lines(flow, last_needs(flow), OUTSIDE, "")]
 
 
 def _lines(flow: Dataflow, needs: dict[int, int], group: int, indent: str) -> Iterator[str]:

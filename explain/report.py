@@ -23,7 +23,7 @@ from sglc.explain.tables import listings, tables, tiles
 from sglc.runtime.planner.facts import BatchFacts, RowKV
 from sglc.runtime.profile import Profile
 
-FORMAT = 1  # of the JSON; a field more leaves it as it is
+FORMAT = 1  # of the JSON
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Report:
         return plan_report.explain(self.plan, blocks)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, as data. LANGUAGE.md has the schema."""
+        """Everything, as data. `schema.json` beside this file says of what form."""
         needs = last_needs(self.flow)
         nodes = [asdict(node) | {"kv_until": needs.get(node.id)} for node in self.flow.nodes]
         return {

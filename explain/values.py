@@ -16,11 +16,13 @@ class Texts:
     """Of all values of one program."""
 
     def __init__(self, body: Region) -> None:
-        self._lets = {op.result.id: op for op in graph.walk(body) if isinstance(op, ops.Let)}
-
-    def let(self, value: Value) -> ops.Let | None:
-        """What computes the value, if an expression does."""
-        return self._lets.get(value.id)
+        self._lets: dict[int, ops.Let] = {}
+        self._externs: dict[int, ops.Extern] = {}
+        for op in graph.walk(body):
+            if isinstance(op, ops.Let):
+                self._lets[op.result.id] = op
+            elif isinstance(op, ops.Extern):
+                self._externs[op.result.id] = op
 
     def name(self, value: Value) -> str:
         """The author's name, else the expression."""
@@ -28,7 +30,9 @@ class Texts:
 
     def expression(self, value: Value) -> str:
         """The expression of a value, or its name where it has none."""
-        let = self._lets.get(value.id)
+        let, extern = self._lets.get(value.id), self._externs.get(value.id)
+        if extern is not None:
+            return f"{extern.name}({', '.join(map(self.short, extern.args))})"
         if let is None:
             return value.name or "..."
         if isinstance(let.expr, JsonConst):
