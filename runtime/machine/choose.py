@@ -96,7 +96,9 @@ class _Execution:
         settler, method = setting.settler, self._instruction.method
         alone, *continued = [stretch.all_ids() for stretch in encoded[1:]]
         start = select.common_len([alone, *continued])
-        settled = settler.extend(settler.settle(self._context.settled, encoded[0]), alone[:start])
+        row = self._task.row.bound.index
+        fixed = settler.settle(self._context.settled, encoded[0], row)
+        settled = settler.extend(fixed, alone[:start])
         self._settled = settler.started(settled)
         self._tokens = tuple(tuple(ids[start:]) for ids in continued)
         for choice, tokens in zip(self._choices, self._tokens, strict=True):

@@ -75,16 +75,18 @@ Step = Said | Marked | Opened | Closed
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Tokens in the engine. `digest` is a running hash of all of them, however they were cut."""
+    """Tokens in the engine. `digest` is a running hash of all of them, however they were cut.
+    `is_text`: no gen wrote any of them."""
 
     prefix: Prefix
     digest: blake2b
+    is_text: bool = True
 
-    def then(self, prefix: Prefix, ids: Sequence[int]) -> Settled:
-        """`prefix` is this one's, extended by `ids`."""
+    def then(self, prefix: Prefix, ids: Sequence[int], *, is_text: bool = True) -> Settled:
+        """`prefix` is this one's, extended by `ids`, which are text or a gen wrote them."""
         digest = self.digest.copy()
         digest.update(array("I", ids))
-        return Settled(prefix, digest)
+        return Settled(prefix, digest, self.is_text and is_text)
 
     @property
     def key(self) -> bytes:

@@ -102,8 +102,8 @@ class _Execution:
         self._setting.dispatch.encode(self._task, stretches, self._encoded)
 
     def _encoded(self, encoded: list[Encoded]) -> None:
-        setting = self._setting
-        settled = setting.settler.settle(self._context.settled, encoded[0])
+        setting, row = self._setting, self._task.row.bound.index
+        settled = setting.settler.settle(self._context.settled, encoded[0], row)
         sampling = self._sampling(settled.prefix.num_tokens, encoded[1:])
         settled = setting.settler.started(settled)
         setting.settler.check_len(settled.prefix, sampling.max_tokens, "max_tokens")
@@ -176,7 +176,7 @@ class _Execution:
         self._task.row.used.append((self._order, used))
         samples = [self._sample(result) for result in results]
         first = results[0]
-        settled = self._settled.then(first.prefix, first.token_ids)
+        settled = self._settled.then(first.prefix, first.token_ids, is_text=False)
         is_list = self._options.num_samples is not None
         columns: dict[str, list[Value]] = {
             name: [sample[name] for sample in samples] for name in samples[0]

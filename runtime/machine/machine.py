@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sglc.codegen.plan import Plan
+from sglc.codegen.plan import Fork, Next, Plan, Run, Start
 from sglc.ir.host.error import HostError
 from sglc.ir.host.evaluate import HostEnv
 from sglc.ir.host.expr import Value
@@ -58,7 +58,12 @@ class Machine:
         self._externs = ExternCalls(plan.externs, externs or {})
         merged = {decl.name for decl in plan.externs if decl.is_pure and plan.reuses_results}
         encoder = StretchEncoder(spec.tokenizer, plan.constants)
-        self._settler = Settler(engine, spec.tokenizer, plan.model.context_len)
+        self._settler = Settler(
+            engine,
+            spec.tokenizer,
+            plan.model.context_len,
+            keeps_rows=_begins_often(plan),
+        )
         self._dispatch = Dispatch(engine, encoder, self._fail, reuses_results=plan.reuses_results)
         setting = Setting(
             markup=plan.markup,
@@ -242,6 +247,7 @@ class Machine:
 
     def _finish(self, row: RowState) -> None:
         self._rows.discard(row)
+        self._settler.end_row(row.bound.index)
         if row.failure is not None:
             self._outcomes.append(replace(row.failure[1], usage=row.usage()))
             return
@@ -267,3 +273,9 @@ class Machine:
             tuple((name, value) for _, name, value in names),
             tuple(context.segments() for _, context in contexts),
         )
+
+
+def _begins_often(plan: Plan) -> bool:
+    """Whether a row may come to the same beginning of a context more than once."""
+    num_starts = sum(isinstance(i, Start) for i in plan.code)
+    return num_starts > 1 or any(isinstance(i, Fork | Run | Next) for i in plan.code)

@@ -18,31 +18,50 @@ from sglc.runtime.row import RowFailure
 
 
 class Settler:
-    """Extends prefixes in one engine, and keeps the beginnings that all rows share alive, so that
-    they are not computed again when no row happens to be in flight."""
+    """Extends prefixes in one engine, and keeps those alive that may be needed again where nothing
+    in flight holds them: the beginnings that all rows share; and, if it `keeps_rows`, the text that
+    stands before a row's first gens, until the row ends, since another of its contexts may begin in
+    the same way. All that costs is memory, and where that is short it is the first to go."""
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, context_len: int) -> None:
+    def __init__(
+        self, engine: Engine, tokenizer: Tokenizer, context_len: int, *, keeps_rows: bool
+    ) -> None:
         self._engine = engine
         self._tokenizer = tokenizer
         self._context_len = context_len
         self._root = engine.root
         self._nothing = nothing_settled(engine.root)
         self._heads: dict[Head, Settled] = {}
+        self._keeps_rows = keeps_rows
+        self._of_rows: dict[int, list[Prefix]] = {}
         self._lens: WeakKeyDictionary[Context, int] = WeakKeyDictionary()
 
     def empty_context(self) -> Context:
         return Context(self._nothing)
 
-    def settle(self, settled: Settled, encoded: Encoded) -> Settled:
-        """`settled` and the tokens of a stretch (or of the fixed part of one) after it."""
-        head = encoded.head
-        if head is None:
-            return self.extend(settled, encoded.ids)
-        if settled.prefix is not self._root:
-            return self.extend(settled, encoded.all_ids())
-        if head not in self._heads:
-            self._heads[head] = self.extend(self._nothing, head.ids)
-        return self.extend(self._heads[head], encoded.ids)
+    def settle(self, settled: Settled, encoded: Encoded, row: int) -> Settled:
+        """`settled` and the tokens of a stretch (or of the fixed part of one) after it, in the row
+        of index `row`."""
+        if settled.prefix is self._root:
+            longer = self._begin(encoded)
+        else:
+            longer = self.extend(settled, encoded.all_ids())
+        if longer.is_text and self._keeps_rows:
+            self._of_rows.setdefault(row, []).append(longer.prefix)
+        return longer
+
+    def _begin(self, encoded: Encoded) -> Settled:
+        """A context of this stretch alone."""
+        head, start = encoded.head, self._nothing
+        if head is not None:
+            if head not in self._heads:
+                self._heads[head] = self.extend(self._nothing, head.ids)
+            start = self._heads[head]
+        return self.extend(start, encoded.ids)
+
+    def end_row(self, row: int) -> None:
+        """The row of this index is over."""
+        self._of_rows.pop(row, None)
 
     def extend(self, settled: Settled, ids: Sequence[int]) -> Settled:
         return settled.then(self._engine.extend(settled.prefix, ids), ids) if ids else settled
@@ -83,3 +102,4 @@ class Settler:
 
     def close(self) -> None:
         self._heads.clear()
+        self._of_rows.clear()

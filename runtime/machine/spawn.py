@@ -58,7 +58,7 @@ def fork(i: Fork, next_pc: int, setting: Setting) -> Callable[[Task], int]:
             return _goes_on(_start_branches(i, task, items, setting), task, next_pc, setting)
 
         def then(encoded: list[Encoded]) -> None:
-            settled = setting.settler.settle(context.settled, encoded[0])
+            settled = setting.settler.settle(context.settled, encoded[0], task.row.bound.index)
             task.regs[i.src] = context.with_stretch(settled, tail)  # type: ignore[index]
             promise = _start_branches(i, task, items, setting)
             if _goes_on(promise, task, next_pc, setting) != BLOCKED:

@@ -110,7 +110,7 @@ def plan_batch(
 def _most_kv(ledger: Ledger, window: int) -> int:
     """The most KV tokens that are alive at any time, however long each gen is up to its bound: no
     more rows are in flight than the window holds, and none holds more than all it ever has."""
-    return min(ledger.num_tokens, sum(nlargest(window, ledger.row_sizes)))
+    return min(ledger.num_tokens + ledger.num_unwritten, sum(nlargest(window, ledger.row_sizes)))
 
 
 class _Noting(Rehearsal):

@@ -73,16 +73,19 @@ class Place:
 
 
 class Ledger:
-    """`num_text`, `num_scored` and `num_generated` tokens are in the trie. `row_sizes` are those of
-    the tries of rows that have ended, each by itself."""
+    """`num_text` tokens of the trie stand before requests, `num_scored` were run to score choices.
+    `row_sizes` are those of the tries of rows that have ended, each by itself, and `num_unwritten`
+    how many more tokens gens might have written than they did; row sizes count these too."""
 
     def __init__(self) -> None:
         self.places: dict[Order, Place] = {}
         self.num_text = 0
         self.num_scored = 0
+        self.num_unwritten = 0
         self.row_sizes: list[int] = []
         self._trie = Trie()
         self._rows: dict[int, Trie] = {}
+        self._unwritten: Counter[int] = Counter()  # by row
         self._ends: dict[Node, Order] = {}  # where a gen or choice ended -> its place
 
     @property
@@ -120,13 +123,17 @@ class Ledger:
             self._row(result.request).put(ids)
             self.places[place].num_written += len(result.token_ids)
             ends = (result.prefix,)
+        if isinstance(result, GenResult):
+            left = result.request.sampling.max_tokens - len(result.token_ids)
+            self.num_unwritten += left
+            self._unwritten[result.request.order[0]] += left
         for end in ends:
             assert isinstance(end, Handle)
             self._ends[end.node] = place
 
     def end_row(self, index: int) -> None:
         row = self._rows.pop(index, None)
-        self.row_sizes.append(row.num_tokens if row else 0)
+        self.row_sizes.append((row.num_tokens if row else 0) + self._unwritten.pop(index, 0))
 
     def _row(self, request: Request) -> Trie:
         return self._rows.setdefault(request.order[0], Trie())

@@ -31,12 +31,15 @@ _CPU = torch.device("cpu")
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """A gen in the batch: `num_held` slots for its tokens; it leaves at `breaks[place]`."""
+    """A gen's stay in the batch, which it leaves at `breaks[place]`; it had no token yet at step
+    `origin`, and holds `num_held` slots for its tokens. `job` is None once it has left: what is
+    planned for later keeps no prefix alive."""
 
+    job: GenJob | None
     written: Written
-    place: int = 0
-    num_held: int = 0
-    origin: int = 0  # the step at which it had no token yet
+    place: int
+    origin: int
+    num_held: int
 
 
 class Rehearsal(ScheduledEngine):
@@ -67,10 +70,10 @@ class Rehearsal(ScheduledEngine):
         self._random = random.Random(0)
         self._now = 0
         self._running: dict[GenJob, _Run] = {}
-        self._paused: dict[GenJob, _Run] = {}  # their forced text is being run
-        # what is due by step; a job that is not in the batch by then, or anew, is passed over
-        self._to_grow: dict[int, list[tuple[GenJob, _Run]]] = {}
-        self._to_leave: dict[int, list[tuple[GenJob, _Run]]] = {}
+        self._paused: dict[GenJob, tuple[Written, int]] = {}  # their forced text is being run
+        # what is due, by step
+        self._to_grow: dict[int, list[_Run]] = {}
+        self._to_leave: dict[int, list[_Run]] = {}
         self._num_read = 0  # tokens of the nodes that running gens see, each once
         self._num_seen = 0  # the same, as often as it is seen; and their own tokens
         self._own = 0  # tokens of the running gens themselves
@@ -132,23 +135,22 @@ class Rehearsal(ScheduledEngine):
         self._own += num_running
         results: list[Result] = []
         back: list[Job] = []
-        for job, run in self._to_leave.pop(self._now, ()):
-            if self._running.get(job) is run:
-                self._leave(job, run, results, back)
+        for run in self._to_leave.pop(self._now, ()):
+            if run.job is not None:
+                self._leave(run.job, run, results, back)
         self._prefilling[:0] = back
         return results
 
     def _start(self, job: GenJob) -> None:
-        run = self._paused.pop(job, None) or _Run(self._writer.write(job))
         assert job.tail is not None
-        self._running[job] = run
-        run.num_held = sum(count for _, count in job.tail.extents)
+        written, place = self._paused.pop(job, None) or (self._writer.write(job), 0)
         known = len(job.tokens)
-        run.origin = self._now - known - 1
-        end = max(known + 1, run.written.breaks[run.place][0])
-        self._to_leave.setdefault(run.origin + end, []).append((job, run))
-        # token number n is run, and needs its slot, in the step that samples the one after it
-        self._plan_growth(job, run, run.origin + run.num_held + 2)
+        num_held = sum(count for _, count in job.tail.extents)
+        run = _Run(job, written, place, self._now - known - 1, num_held)
+        self._running[job] = run
+        end = max(known + 1, written.breaks[place][0])
+        self._to_leave.setdefault(run.origin + end, []).append(run)
+        self._plan_growth(run)
         for node in job.node.path():
             node.num_running += 1
             if node.num_running == 1:
@@ -164,8 +166,7 @@ class Rehearsal(ScheduledEngine):
             job.force(written.tokens[:count], written.tokens[count : count + num_forced])
             self._note_forced(num_forced)
             self._residency.resume(job, count - 1)
-            run.place += 1
-            self._paused[job] = run
+            self._paused[job] = written, run.place + 1
             back.append(job)
             return
         over = Finished(
@@ -175,6 +176,7 @@ class Rehearsal(ScheduledEngine):
 
     def _stop(self, job: GenJob) -> None:
         run = self._running.pop(job)
+        run.job = None
         for node in job.node.path():
             node.num_running -= 1
             if not node.num_running:
@@ -184,18 +186,19 @@ class Rehearsal(ScheduledEngine):
 
     # ------------------------------------------------------------ memory
 
-    def _plan_growth(self, job: GenJob, run: _Run, at: int) -> None:
-        self._to_grow.setdefault(at, []).append((job, run))
+    def _plan_growth(self, run: _Run) -> None:
+        # token number n is run, and needs its slot, in the step that samples the one after it
+        self._to_grow.setdefault(run.origin + run.num_held + 2, []).append(run)
 
     def _grow(self) -> None:
         """Slots for the gens that have filled theirs: as many as an engine gives them."""
-        for job, run in self._to_grow.pop(self._now, ()):
-            if self._running.get(job) is not run or job.tail is None:
+        for run in self._to_grow.pop(self._now, ()):
+            if run.job is None or run.job.tail is None:
                 continue
-            count = min(BLOCK, job.growth - run.num_held)
-            job.tail.extents += self._residency.grow(count)
+            count = min(BLOCK, run.job.growth - run.num_held)
+            run.job.tail.extents += self._residency.grow(count)
             run.num_held += count
-            self._plan_growth(job, run, self._now + count)
+            self._plan_growth(run)
 
     # ------------------------------------------------------------ what a step did
 
