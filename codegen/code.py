@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 
 from sglc.codegen import plan
 from sglc.codegen.plan import Instruction
@@ -97,8 +98,12 @@ _replace: Callable[..., Instruction] = replace
 
 
 def _targets(item: Instruction | _Place) -> list[tuple[str, Label]]:
-    names = (f.name for f in fields(item) if f.name in _TARGETS)
-    return [(name, getattr(item, name)) for name in names]
+    return [(name, getattr(item, name)) for name in _target_names(type(item))]
+
+
+@cache
+def _target_names(kind: type[Instruction | _Place]) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(kind) if f.name in _TARGETS)
 
 
 def _resolve(instruction: Instruction, at_label: dict[Label, int]) -> Instruction:

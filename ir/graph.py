@@ -58,19 +58,21 @@ SHAPES: dict[type, Shape] = {
 
 _NESTING = frozenset(op for op, shape in SHAPES.items() if shape.regions)
 _WITH_PATH = (ops.Gen, ops.Select, ops.Extern, ops.Call)
+_RESULTS = {op: shape.results for op, shape in SHAPES.items()}
+_OPERANDS = {op: shape.operands for op, shape in SHAPES.items()}
+_READ = {op: (*names, "path") if op in _WITH_PATH else names for op, names in _OPERANDS.items()}
 
 # ---------------------------------------------------------------- looking
 
 
 def results(op: Op) -> tuple[Value, ...]:
     """The values that the op defines for what follows it."""
-    return _collect(op, SHAPES[type(op)].results)
+    return _collect(op, _RESULTS[type(op)])
 
 
 def operands(op: Op) -> tuple[Value, ...]:
     """The values that the op itself uses, its path's included; those of its regions are not."""
-    found = _collect(op, SHAPES[type(op)].operands)
-    return (*found, *path_values(op))
+    return _collect(op, _READ[type(op)])
 
 
 def path_values(op: Op) -> tuple[Value, ...]:
@@ -170,34 +172,36 @@ def rebuild(
 ) -> Op:
     """The op with each operand, path item, result and region replaced by its image. Path items
     follow `operand` when `path_item` is not given."""
-    shape = SHAPES[type(op)]
-    changes: dict[str, Any] = {}
-    for names, function in ((shape.operands, operand), (shape.results, result)):
-        if function is not None:
-            changes.update((n, _map(getattr(op, n), function)) for n in names)
-    if isinstance(op, _WITH_PATH):
-        if path_item is not None:
-            changes["path"] = tuple(path_item(item) for item in op.path)
-        elif operand is not None:
-            changes["path"] = _map(op.path, operand)
-    if region is not None:
-        changes.update((n, region(getattr(op, n))) for n in shape.regions)
-    # most ops of most passes stay as they are
-    changes = {n: new for n, new in changes.items() if new is not getattr(op, n)}
+    kind = type(op)
+    changes: dict[str, Any] = {}  # most ops of most passes stay as they are
+    if operand is not None:
+        _map_fields(op, _READ[kind] if path_item is None else _OPERANDS[kind], operand, changes)
+    if path_item is not None and isinstance(op, _WITH_PATH):
+        changes["path"] = tuple(map(path_item, op.path))
+    if result is not None:
+        _map_fields(op, _RESULTS[kind], result, changes)
+    if region is not None and kind in _NESTING:
+        for name in SHAPES[kind].regions:
+            old = getattr(op, name)
+            new = region(old)
+            if new is not old:
+                changes[name] = new
     return replace(op, **changes) if changes else op
 
 
 def rebuild_end(end: Terminator, operand: ValueMap) -> Terminator:
-    return replace(end, values=tuple(map(operand, end.values)))
+    values = _map(end.values, operand)
+    return end if values is end.values else replace(end, values=values)
 
 
 def map_ops(region: Region, function: Callable[[Op], Iterable[Op]]) -> Region:
     """The region with each op replaced by the ops that `function` yields for it, the ops of nested
-    regions first."""
+    regions first; the region itself where that changes nothing."""
     new: list[Op] = []
     for op in region.ops:
         new.extend(function(rebuild(op, region=lambda r: map_ops(r, function))))
-    return replace(region, ops=tuple(new))
+    is_same = len(new) == len(region.ops) and all(map(is_, new, region.ops))
+    return region if is_same else replace(region, ops=tuple(new))
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,28 +309,59 @@ def _collect(op: Op, names: tuple[str, ...]) -> tuple[Value, ...]:
         if item.__class__ is Value:
             found.append(item)
         elif item:
-            found.extend(values_in(item))
+            _add_values(item, found)
     return tuple(found)
 
 
-def values_in(item: Any) -> Iterator[Value]:
+def values_in(item: Any) -> list[Value]:
     """The values in a field: one, none, a tuple of them, pairs of a name and one, or a piece's."""
-    if isinstance(item, Value):
-        yield item
-    elif isinstance(item, ops.Piece):
-        yield item.base
-    elif isinstance(item, tuple):
+    found: list[Value] = []
+    _add_values(item, found)
+    return found
+
+
+# these are called for every field of every op, many times: classes are compared, since no value,
+# tuple or piece is of a subclass
+
+
+def _add_values(item: Any, found: list[Value]) -> None:
+    kind = item.__class__
+    if kind is Value:
+        found.append(item)
+    elif kind is tuple:
         for part in item:
-            yield from values_in(part)
+            if part.__class__ is Value:
+                found.append(part)
+            else:
+                _add_values(part, found)
+    elif kind is ops.Piece:
+        found.append(item.base)
+
+
+def _map_fields(
+    op: Op, names: tuple[str, ...], function: ValueMap, changes: dict[str, Any]
+) -> None:
+    for name in names:
+        old = getattr(op, name)
+        if old.__class__ is Value:
+            new = function(old)
+        elif old:
+            new = _map(old, function)
+        else:
+            continue
+        if new is not old:
+            changes[name] = new
 
 
 def _map(item: Any, function: ValueMap) -> Any:
     """The field with each value replaced by its image; the same object where none changes."""
-    if isinstance(item, Value):
+    kind = item.__class__
+    if kind is Value:
         return function(item)
-    if isinstance(item, ops.Piece):
-        return replace(item, base=function(item.base))
-    if isinstance(item, tuple):
+    if kind is tuple:
         parts = tuple([_map(part, function) for part in item])
         return item if all(map(is_, parts, item)) else parts
+    if kind is ops.Piece:
+        base = function(item.base)
+        return item if base is item.base else replace(item, base=base)
     return item

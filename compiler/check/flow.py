@@ -27,9 +27,12 @@ class State:
     def bind(self, name: str, metas: Iterable[str] = ()) -> State:
         """`name` holds a new value, with these metas and no others."""
         new = {name, *(f"{name}.{meta}" for meta in metas)}
-        surely = {n for n in self.surely if not _is_part(n, name)} | new
-        narrowed = {n: t for n, t in self.narrowed.items() if not _is_part(n, name)}
-        return State(frozenset(surely), self.maybe | new, narrowed)
+        part = f"{name}."
+        old = {n for n in self.surely if n.startswith(part)}
+        narrowed = {
+            n: t for n, t in self.narrowed.items() if n != name and not n.startswith(part)
+        }
+        return State((self.surely - old) | new, self.maybe | new, narrowed)
 
     def narrow(self, facts: Mapping[str, Type]) -> State:
         return replace(self, narrowed={**self.narrowed, **facts}) if facts else self
@@ -107,7 +110,3 @@ def statements(block: syntax.Block) -> Iterable[syntax.Stmt]:
         yield stmt
         for inner in blocks(stmt):
             yield from statements(inner)
-
-
-def _is_part(name: str, whole: str) -> bool:
-    return name == whole or name.startswith(whole + ".")

@@ -16,17 +16,21 @@ from sglc.ir.types import GroupType
 Owner = syntax.Program | syntax.Fragment
 
 
-def children(node: syntax.Node) -> Iterator[syntax.Node]:
+def children(node: syntax.Node) -> list[syntax.Node]:
     """The nodes right below `node`, in source order."""
+    found: list[syntax.Node] = []
     for name in _field_names(type(node)):
-        yield from _nodes(getattr(node, name))
+        _add_nodes(getattr(node, name), found)
+    return found
 
 
 def walk(node: syntax.Node) -> Iterator[syntax.Node]:
     """`node` and all nodes below it, in source order."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    waiting = [node]
+    while waiting:
+        found = waiting.pop()
+        yield found
+        waiting.extend(reversed(children(found)))
 
 
 @cache
@@ -34,12 +38,12 @@ def _field_names(node: type[syntax.Node]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(node))
 
 
-def _nodes(value: object) -> Iterator[syntax.Node]:
+def _add_nodes(value: object, found: list[syntax.Node]) -> None:
     if isinstance(value, syntax.Node):
-        yield value
+        found.append(value)
     elif isinstance(value, tuple):
         for item in value:
-            yield from _nodes(item)
+            _add_nodes(item, found)
 
 
 def is_effect(node: syntax.Node, checked: CheckedProgram) -> bool:

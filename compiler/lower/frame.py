@@ -159,7 +159,8 @@ class Frame:
 
     def bind(self, name: str, value: ops.Value) -> None:
         """Bind a name; what a former gen of that name left to read (`x.tokens`) goes with it."""
-        for old in [n for n in self.names if n.startswith((f"{name}.", f"{name}@"))]:
+        left = (f"{name}.", f"{name}@")
+        for old in [n for n in self.names if n.startswith(left)]:
             del self.names[old]
         self.names[name] = value
 
@@ -189,9 +190,10 @@ def merge(
     Returns the results of the op that holds the arms, and what each arm yields for them; `deciding`
     are the values that choose the arm.
     """
-    first = arms[0].names
-    common = {n: v for n, v in first.items() if all(n in arm.names for arm in arms)}
-    moved = [n for n in common if any(arm.names[n] != first[n] for arm in arms)]
+    first, others = arms[0].names, [arm.names for arm in arms[1:]]
+    in_all = set(first).intersection(*others)
+    common = {n: v for n, v in first.items() if n in in_all}
+    moved = [n for n, v in common.items() if any([names[n] is not v for names in others])]
     results = []
     for name in moved:
         declared = frame.variables.get(name)
