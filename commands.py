@@ -107,6 +107,7 @@ def run_rows(args: argparse.Namespace) -> int:
         limit=args.limit,
         retry_errors=args.retry_errors,
         order=args.order,
+        profile=args.profile,
     )
     done = run_job(
         job,
