@@ -16,5 +16,5 @@ lint:  ## Check style and format
 types:  ## Check types
 	mypy
 
-bench:  ## Time sglc against transformers on this machine
-	python examples/benchmarks/cpu_gsm8k.py
+bench:  ## Time every example against transformers on this machine
+	python examples/benchmarks/suite.py
