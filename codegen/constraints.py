@@ -102,8 +102,11 @@ def constrain(program: Function, compiler: Compiler) -> ConstrainedProgram:
         if isinstance(op, ops.Gen):
             work.gen(op)
     constraints = tuple(PlanConstraint(source, work.compiled[source]) for source in work.used)
-    final = _without_options(led_program, work.settled)
-    final = _without_leftovers(final, graph.uses(program.body))
+    final = led_program
+    if work.settled:
+        final = _without_options(final, work.settled)
+    if final is not program:
+        final = _without_leftovers(final, graph.uses(program.body))
     return ConstrainedProgram(final, work.gens, constraints, tuple(work.budgets))
 
 

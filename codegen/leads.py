@@ -28,6 +28,8 @@ from sglc.ir.types import STR
 def cut_leads(program: Function, leads: Mapping[int, str]) -> tuple[Function, frozenset[int]]:
     """The program with leads, by the id of a gen's value, cut from the appends before those gens;
     and the ids for which that could be done."""
+    if not any(leads.values()):
+        return program, frozenset()
     search, fresh = _Search(program), FreshIds(program)
     texts: dict[int, ops.Let] = {}  # by the id of the context that an append makes
     done = set()

@@ -65,9 +65,11 @@ def is_operand_call(node: syntax.Node, tables: Tables) -> bool:
 
 def walk(expr: syntax.Expr) -> Iterator[syntax.Expr]:
     """The expression and every expression inside it, outer ones first."""
-    yield expr
-    for child in children(expr):
-        yield from walk(child)
+    waiting = [expr]
+    while waiting:
+        found = waiting.pop()
+        yield found
+        waiting.extend(reversed(children(found)))
 
 
 def children(expr: syntax.Expr) -> tuple[syntax.Expr, ...]:

@@ -67,7 +67,11 @@ _READ = {op: (*names, "path") if op in _WITH_PATH else names for op, names in _O
 
 def results(op: Op) -> tuple[Value, ...]:
     """The values that the op defines for what follows it."""
-    return _collect(op, _RESULTS[type(op)])
+    names = _RESULTS[type(op)]
+    if len(names) != 1:
+        return _collect(op, names)
+    found = getattr(op, names[0])
+    return (found,) if found.__class__ is Value else found
 
 
 def operands(op: Op) -> tuple[Value, ...]:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 from sglc.ir import graph, ops
@@ -109,18 +110,23 @@ def _named_results(op: Op) -> dict[str, Value]:
 def _shape(op: Op, names: Mapping[int, Value]) -> Hashable:
     """Equal for ops that compute the same; `names` stand for the values defined in the regions
     around the op, which differ where regions are equal."""
-    results = graph.SHAPES[type(op)].results
-    ignored = {*results, "path", "span", "options"}
-    if isinstance(op, ops.Gen | ops.Select):
-        # repeatable ones are at temperature 0, however that is written
-        ignored |= {"name", "temperature"}
     parts: list[Hashable] = [type(op).__name__, *(v.type for v in graph.results(op)[:2])]
-    parts += (_part(getattr(op, f.name), names) for f in fields(op) if f.name not in ignored)
+    parts += [_part(getattr(op, name), names) for name in _compared(type(op))]
     if isinstance(op, ops.Gen):
         unread = ("seed", "temperature")
         options = sorted((name, value) for name, value in op.options if name not in unread)
         parts.append(_part(tuple(options), names))
     return tuple(parts)
+
+
+@cache
+def _compared(kind: type[Op]) -> tuple[str, ...]:
+    """The fields that ops of a class are compared by as they are."""
+    ignored = {*graph.SHAPES[kind].results, "path", "span", "options"}
+    if kind in (ops.Gen, ops.Select):
+        # repeatable ones are at temperature 0, however that is written
+        ignored |= {"name", "temperature"}
+    return tuple(f.name for f in fields(kind) if f.name not in ignored)
 
 
 def _part(item: Any, names: Mapping[int, Value]) -> Hashable:

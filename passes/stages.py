@@ -26,6 +26,19 @@ class Stage(IntEnum):
         return self.name.lower()
 
 
+# ops whose results are known when their operands are
+_COMPUTED = (
+    ops.Let,
+    ops.Append,
+    ops.Open,
+    ops.Close,
+    ops.Start,
+    ops.Control,
+    ops.Capture,
+    ops.Join,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
     """The stage of each value, by id. `names` gives, for each name of the author's, in the order of
@@ -49,11 +62,11 @@ def stages(
     walk.raise_to(program.body.args, Stage.INPUT)
     walk.settle(program.body)
     names: dict[str, Stage] = {}
+    by_value: dict[int, Stage] = {}
     for value in graph.definitions(program.body):
+        found = by_value[value.id] = walk.stage(value)
         if value.name:
-            found = walk.stage(value)
             names[value.name] = max(found, names.get(value.name, found))
-    by_value = {value.id: walk.stage(value) for value in graph.definitions(program.body)}
     return Stages(by_value, tuple(names.items()))
 
 
@@ -125,6 +138,9 @@ class _Walk:
             self.flow(region.end.values, self.loops[-1], chosen)
 
     def op(self, op: Op, chosen: Stage) -> None:
+        if isinstance(op, _COMPUTED):  # most ops
+            self.raise_to(graph.results(op), self.latest(graph.operands(op)))
+            return
         match op:
             case ops.Gen() | ops.Select() | ops.Extern() if not self.calls.is_repeatable(op):
                 self.raise_to(graph.results(op), Stage.GEN)

@@ -29,9 +29,7 @@ class State:
         new = {name, *(f"{name}.{meta}" for meta in metas)}
         part = f"{name}."
         old = {n for n in self.surely if n.startswith(part)}
-        narrowed = {
-            n: t for n, t in self.narrowed.items() if n != name and not n.startswith(part)
-        }
+        narrowed = {n: t for n, t in self.narrowed.items() if n != name and not n.startswith(part)}
         return State((self.surely - old) | new, self.maybe | new, narrowed)
 
     def narrow(self, facts: Mapping[str, Type]) -> State:

@@ -193,7 +193,7 @@ def merge(
     first, others = arms[0].names, [arm.names for arm in arms[1:]]
     in_all = set(first).intersection(*others)
     common = {n: v for n, v in first.items() if n in in_all}
-    moved = [n for n, v in common.items() if any([names[n] is not v for names in others])]
+    moved = [n for n, v in common.items() if any(names[n] is not v for names in others)]
     results = []
     for name in moved:
         declared = frame.variables.get(name)

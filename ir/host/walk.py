@@ -12,14 +12,19 @@ from sglc.ir.host.expr import Clause, Expr, Operand
 
 def subexpressions(expr: Expr) -> Iterator[Expr]:
     """The expression and all inside it, in the order in which their texts stand."""
-    yield expr
-    yield from (inner for part in parts(expr) for inner in subexpressions(part))
+    waiting = [expr]
+    while waiting:
+        found = waiting.pop()
+        yield found
+        waiting.extend(reversed(parts(found)))
 
 
-def parts(expr: Expr) -> Iterator[Expr]:
+def parts(expr: Expr) -> list[Expr]:
     """The expressions that stand directly in this one."""
+    found: list[Expr] = []
     for name in _field_names(type(expr)):
-        yield from _expressions(getattr(expr, name))
+        _add_expressions(getattr(expr, name), found)
+    return found
 
 
 def operand_order(expr: Expr) -> list[int]:
@@ -51,16 +56,16 @@ def _field_names(node: type[Any]) -> tuple[str, ...]:
     return _ORDER.get(node.__name__) or tuple(found)
 
 
-def _expressions(item: Any) -> Iterator[Expr]:
-    """The expressions in a field: one, or those in a tuple or in a comprehension's clause."""
+def _add_expressions(item: Any, found: list[Expr]) -> None:
+    """Those in a field: one, or those in a tuple or in a comprehension's clause."""
     if isinstance(item, Expr):
-        yield item
+        found.append(item)
     elif isinstance(item, tuple):
         for part in item:
-            yield from _expressions(part)
+            _add_expressions(part, found)
     elif isinstance(item, Clause):
         for name in _field_names(type(item)):
-            yield from _expressions(getattr(item, name))
+            _add_expressions(getattr(item, name), found)
 
 
 def _rebuild(item: Any, image: Callable[[Expr], Expr]) -> Any:
