@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sglc.runtime.session import EngineOptions
 
@@ -21,7 +22,7 @@ class Setting:
     options: Mapping[str, bool | str]
 
     def apply(self, options: EngineOptions) -> EngineOptions:
-        changes: dict[str, object] = dict(self.options)
+        changes: dict[str, Any] = dict(self.options)
         return replace(options, **changes)
 
 

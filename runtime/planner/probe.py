@@ -63,6 +63,9 @@ class _ByteTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         return bytes(id & 255 for id in ids).decode("utf-8", "replace")
 
+    def spell(self, ids: Sequence[int]) -> str:
+        return self.decode(ids)
+
 
 class _Text:
     """A prefix: some tokens after others."""
