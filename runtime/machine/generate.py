@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,18 +17,20 @@ from sglc.runtime.engine.request import (
     Sampling,
     TokenLogprob,
 )
-from sglc.runtime.machine.context import Context
+from sglc.runtime.machine.context import Context, Settled
 from sglc.runtime.machine.options import GenOptions, gen_options
 from sglc.runtime.machine.reasoning import split_reasoning
 from sglc.runtime.machine.seeds import explicit_seed, own_seed
 from sglc.runtime.machine.setting import Setting, path_of
 from sglc.runtime.machine.stretch import Encoded
 from sglc.runtime.machine.task import BLOCKED, Task
+from sglc.runtime.machine.thinking import Thinking, Thought, thinking_before
 from sglc.runtime.machine.value_text import value_of
 from sglc.runtime.model.spec import Tokenizer
 from sglc.runtime.row import RowFailure, Usage
 
 CONSTRAINTS = ("regex", "json_schema", "ebnf", "choices")  # options that hold one
+_THINKING = 0  # at the end of the path of a constrained gen's thinking
 
 
 class Generate:
@@ -94,7 +97,10 @@ class _Execution:
         self._options = options
         self._constraint = constraint
         self._path = path_of(self._gen.path, self._task.regs)
+        self._thinking = self._how_to_think()
         stretches = [self._context.pieces()]
+        if self._thinking is not None:
+            stretches[0] += self._thinking.opening
         if self._gen.piece is not None:
             self._base: Context = self._task.regs[self._gen.piece.base]
             if self._setting.settler.known_len(self._base) is None:
@@ -104,34 +110,80 @@ class _Execution:
     def _encoded(self, encoded: list[Encoded]) -> None:
         setting, row = self._setting, self._task.row.bound.index
         settled = setting.settler.settle(self._context.settled, encoded[0], row)
-        sampling = self._sampling(settled.prefix.num_tokens, encoded[1:])
+        sampling = self._bounded(settled.prefix.num_tokens, encoded[1:])
         settled = setting.settler.started(settled)
         setting.settler.check_len(settled.prefix, sampling.max_tokens, "max_tokens")
         self._settled = settled
-        self._results: list[GenResult | None] = [None] * (self._options.num_samples or 1)
-        self._num_missing = len(self._results)
-        for sample in range(len(self._results)):
-            seed = self._seed(sample)
-            is_fixed = sampling.is_greedy or self._options.seed is not None
-            source = self._constraint.source if self._constraint else None
-            key = ("gen", settled.key, sampling, source, None if sampling.is_greedy else seed)
-            request = GenRequest(
-                settled.prefix,
-                sampling,
-                seed,
-                (*self._order, sample),
-                self._gen.name,
-                self._constraint.compiled if self._constraint else None,
-            )
-            setting.dispatch.ask(
-                self._task,
-                request,
-                partial(self._answered, sample),
-                key if is_fixed else None,
-                is_shared=self._gen.is_shared,
-            )
+        self._sampling = sampling
+        num_samples = self._options.num_samples or 1
+        self._thoughts = [Thought(settled)] * num_samples
+        self._results: list[GenResult | None] = [None] * num_samples
+        self._num_missing = num_samples
+        for sample in range(num_samples):
+            if self._thinking is None:
+                self._ask_value(sample)
+            else:
+                seed = self._seed(sample, (*self._path, _THINKING))
+                then = partial(self._thought, sample)
+                self._ask(sample, settled, self._thinking.sampling, seed, None, then)
 
-    def _sampling(self, num_tokens: int, base: list[Encoded]) -> Sampling:
+    def _how_to_think(self) -> Thinking | None:
+        if self._constraint is None or not self._gen.splits_reasoning:
+            return None
+        return thinking_before(
+            self._options.sampling,
+            self._constraint.compiled.fewest_tokens,
+            self._setting.tokenizer,
+            self._setting.thinking,
+            self._context.pieces(),
+        )
+
+    def _thought(self, sample: int, result: Result) -> None:
+        thinking, thought = self._thinking, _checked(result)
+        assert thinking is not None, "the model thinks"
+        settled = self._settled.then(thought.prefix, thought.token_ids, is_text=False)
+        settled = self._setting.settler.extend(settled, [thinking.closing])
+        spent = len(thinking.opening) + len(thought.token_ids) + 1
+        text = thought.text.strip()
+        self._thoughts[sample] = Thought(settled, text, thought.num_sampled, spent)
+        self._ask_value(sample)
+
+    def _ask_value(self, sample: int) -> None:
+        before = self._thoughts[sample]
+        left = self._sampling.max_tokens - before.num_spent
+        sampling = replace(self._sampling, max_tokens=left)
+        seed, then = self._seed(sample, self._path), partial(self._answered, sample)
+        self._ask(sample, before.settled, sampling, seed, self._constraint, then)
+
+    def _ask(
+        self,
+        sample: int,
+        settled: Settled,
+        sampling: Sampling,
+        seed: int,
+        constraint: PlanConstraint | None,
+        then: Callable[[Result], None],
+    ) -> None:
+        is_fixed = sampling.is_greedy or self._options.seed is not None
+        source = constraint.source if constraint else None
+        key = ("gen", settled.key, sampling, source, None if sampling.is_greedy else seed)
+        request = GenRequest(
+            settled.prefix,
+            sampling,
+            seed,
+            (*self._order, sample),
+            self._gen.name,
+            constraint.compiled if constraint else None,
+        )
+        self._setting.dispatch.ask(
+            self._task,
+            request,
+            then,
+            key if is_fixed else None,
+            is_shared=self._gen.is_shared,
+        )
+
+    def _bounded(self, num_tokens: int, base: list[Encoded]) -> Sampling:
         """The sampling of a gen that `num_tokens` stand before; `base` is the stretch of a piece's
         base, unless its length is known. Raises `RowFailure` "budget_too_small" where max_tokens
         leave no room for any value."""
@@ -139,29 +191,29 @@ class _Execution:
         if self._constraint is None:
             return sampling
         max_tokens = sampling.max_tokens
+        fewest = self._constraint.compiled.fewest_tokens
         what = f"max_tokens is {max_tokens}"
+        spent = 0
         if self._gen.piece is not None:
             known = settler.known_len(self._base)
             before = settler.measure(self._base, base[0]) if known is None else known
             spent, reserve = num_tokens - before, self._gen.piece.reserve
-            max_tokens -= spent + reserve
-            what += f", of which {spent} are spent and {reserve} kept for what follows"
-        fewest = self._constraint.compiled.fewest_tokens
+            max_tokens -= reserve
+            what += f", of which {reserve} are kept for the rest of it"
         if max_tokens < fewest:
             message = f"{what}, but the shortest value takes {fewest} tokens"
             raise RowFailure("budget_too_small", message)
-        return replace(sampling, max_tokens=max_tokens)
+        # a text of the value may have taken more tokens than it has alone, with the end of the gen
+        # before it: the value becomes whole nevertheless
+        return replace(sampling, max_tokens=max(max_tokens - spent, fewest))
 
-    def _seed(self, sample: int) -> int:
+    def _seed(self, sample: int, path: Sequence[int]) -> int:
         if self._options.seed is not None:
-            return explicit_seed(self._options.seed, self._path, sample)
-        return own_seed(self._setting.run_seed, self._task.row.bound.key, self._path, sample)
+            return explicit_seed(self._options.seed, path, sample)
+        return own_seed(self._setting.run_seed, self._task.row.bound.key, path, sample)
 
     def _answered(self, sample: int, result: Result) -> None:
-        if isinstance(result, RequestError):
-            raise RowFailure(result.code, result.message)
-        assert isinstance(result, GenResult), "a gen is answered by a GenResult"
-        self._results[sample] = result
+        self._results[sample] = _checked(result)
         self._num_missing -= 1
         if not self._num_missing:
             self._finish([done for done in self._results if done is not None])
@@ -170,13 +222,14 @@ class _Execution:
         gen, regs = self._gen, self._task.regs
         used = Usage(
             prompt_tokens=self._settled.prefix.num_tokens * len(results),
-            decoded_tokens=sum(result.num_sampled for result in results),
+            decoded_tokens=sum(result.num_sampled for result in results)
+            + sum(thought.num_sampled for thought in self._thoughts),
             gens=len(results),
         )
         self._task.row.used.append((self._order, used))
-        samples = [self._sample(result) for result in results]
+        samples = [self._sample(*pair) for pair in zip(results, self._thoughts, strict=True)]
         first = results[0]
-        settled = self._settled.then(first.prefix, first.token_ids, is_text=False)
+        settled = self._thoughts[0].settled.then(first.prefix, first.token_ids, is_text=False)
         is_list = self._options.num_samples is not None
         columns: dict[str, list[Value]] = {
             name: [sample[name] for sample in samples] for name in samples[0]
@@ -191,13 +244,14 @@ class _Execution:
         self._setting.trace(self._task, self._order, gen.name, regs[gen.value], regs[gen.dst])
         self._setting.scheduler.resume(self._task, self._next_pc)
 
-    def _sample(self, result: GenResult) -> dict[str, Value]:
-        """The value and all metas of one result that the instruction reads."""
+    def _sample(self, result: GenResult, thought: Thought) -> dict[str, Value]:
+        """The value and all metas of one result that the instruction reads; its tokens are those
+        after the thought."""
         tokenizer = self._setting.tokenizer
         sample: dict[str, Value] = {"value": result.text}
         if self._constraint is not None:
             value = value_of(result.text, self._gen.type, self._constraint.source)
-            sample = {"value": value, "reasoning": ""}
+            sample = {"value": value, "reasoning": thought.text}
         elif self._gen.splits_reasoning:
             before = self._context.pieces()
             split = split_reasoning(result, tokenizer, self._setting.thinking, before)
@@ -210,6 +264,13 @@ class _Execution:
             elif name == "logprobs":
                 sample[name] = [_logprob(tokenizer, logprob) for logprob in result.logprobs]
         return sample
+
+
+def _checked(result: Result) -> GenResult:
+    if isinstance(result, RequestError):
+        raise RowFailure(result.code, result.message)
+    assert isinstance(result, GenResult), "a gen is answered by a GenResult"
+    return result
 
 
 def token_text(tokenizer: Tokenizer, token_id: int) -> str:

@@ -32,7 +32,7 @@ def split_reasoning(
         return Split(thinking.lstrip().removeprefix(opening).strip(), answer.lstrip("\n"))
     if text.lstrip().startswith(opening):
         return Split(text.lstrip().removeprefix(opening).strip(), "")
-    if _ends_with(before, opening, tokenizer.control_id(opening)):
+    if ends_with(before, opening, tokenizer.control_id(opening)):
         return Split(text.strip(), "")
     return Split("", text)
 
@@ -52,7 +52,8 @@ def _with_marks(result: GenResult, tokenizer: Tokenizer, marks: tuple[str, str])
     return "".join([*parts, tokenizer.decode(result.token_ids[start:]), result.rest])
 
 
-def _ends_with(pieces: Sequence[Piece], mark: str, mark_id: int | None) -> bool:
+def ends_with(pieces: Sequence[Piece], mark: str, mark_id: int | None) -> bool:
+    """Whether a mark is the last thing in a stretch, white space aside."""
     for piece in reversed(pieces):
         if isinstance(piece, int):
             return piece == mark_id

@@ -192,10 +192,9 @@ def pieces_plan(plan_of, constraints, reserve):
     """`x {"a":` + int, `,"n":"` + str, of `m` tokens in all."""
     return plan_of(
         [
-            p.Eval(1, Const("x "), ()), p.Eval(2, Const('{"a":'), ()),
-            p.Eval(3, Const(',"n":"'), ()), p.Eval(4, Const('"}'), ()),
-            p.Start(9), p.Append(9, 9, 1), p.Append(10, 9, 2),
-            gen(10, 5, 10, t.INT, 0, options=[("max_tokens", 0)], piece=p.Piece(9, reserve[0])),
+            p.Eval(1, Const('x {"a":'), ()), p.Eval(3, Const(',"n":"'), ()),
+            p.Eval(4, Const('"}'), ()), p.Start(9), p.Append(9, 9, 1),
+            gen(10, 5, 9, t.INT, 0, options=[("max_tokens", 0)], piece=p.Piece(9, reserve[0])),
             p.Append(10, 10, 3),
             gen(10, 6, 10, t.STR, 1, options=[("max_tokens", 0)], piece=p.Piece(9, reserve[1])),
             p.Append(10, 10, 4),
@@ -210,20 +209,31 @@ def pieces_plan(plan_of, constraints, reserve):
 def test_pieces_share_the_budget_of_the_whole(plan_of, run_plan, planned, tokenizer) -> None:
     constraints = planned(typed(t.INT), typed(t.STR, in_record=True, follow='"}'))
     said = iter(["123", 'a\\"b', "end"])
-    plan = pieces_plan(plan_of, constraints, (8, 2))
+    plan = pieces_plan(plan_of, constraints, (13, 7))
     ran = run_plan(plan, [{"m": 40}], say=lambda request: next(said))
     assert ran.outcomes[0].output == 'a"b'
     first, second, last = ran.engine.submitted
-    assert first.sampling.max_tokens == 40 - 5 - 8
-    assert second.sampling.max_tokens == 40 - len('{"a":123,"n":"') - 2
+    assert first.sampling.max_tokens == 40 - 13
+    assert second.sampling.max_tokens == 40 - len('123,"n":"') - 7
     assert last.sampling.max_tokens == 128
     assert tokenizer.decode(last.prefix.token_ids()) == 'x {"a":123,"n":"a\\"b"}'
 
 
-def test_a_piece_without_room_names_what_is_spent(plan_of, run_plan, planned) -> None:
+def test_a_value_without_room_names_what_is_kept_for_its_rest(plan_of, run_plan, planned) -> None:
     constraints = planned(typed(t.INT), typed(t.STR, in_record=True, follow='"}'))
-    ran = run_plan(pieces_plan(plan_of, constraints, (9, 2)), [{"m": 14}], say=lambda request: "1")
+    ran = run_plan(pieces_plan(plan_of, constraints, (14, 7)), [{"m": 14}], say=lambda request: "1")
     assert ran.outcomes[0].message == (
-        "max_tokens is 14, of which 5 are spent and 9 kept for what follows, but the shortest "
-        "value takes 1 tokens"
+        "max_tokens is 14, of which 14 are kept for the rest of it, but the shortest value takes "
+        "1 tokens"
     )
+
+
+def test_a_later_piece_has_its_fewest_tokens_whatever_was_spent(plan_of, run_plan, planned) -> None:
+    """The text between may take more tokens than was foreseen."""
+    constraints = planned(typed(t.INT), typed(t.StrType(2, 9), in_record=True, follow='"}'))
+    said = iter(["12", "ab", "end"])
+    plan = pieces_plan(plan_of, constraints, (10, 7))
+    ran = run_plan(plan, [{"m": 12}], say=lambda request: next(said))
+    assert ran.outcomes[0].output == "ab"
+    first, second, _ = ran.engine.submitted
+    assert (first.sampling.max_tokens, second.sampling.max_tokens) == (2, 1)
