@@ -6,10 +6,8 @@
 Passes can then see the text: it joins the prompt before and what follows, and costs no sampling.
 The pieces have the options of the whole. A record stays one gen where that would show: several
 samples (`n`), options that count the tokens of one gen (`min_tokens`, penalties), logprobs or
-tokens that are read, a model that thinks first; and with it a str so long that its automaton is no
-table: a grammar does not know the text that follows a piece. A record inside a list or an optional
-is part of that piece. `logit_bias` is no reason: it reaches sampled tokens only, which are the
-same.
+tokens that are read, a model that thinks first. A record inside a list or an optional is part of
+that piece. `logit_bias` is no reason: it reaches sampled tokens only, which are the same.
 Law: what is decided here depends on the program alone, defaults of callers included, never on
 passes; each piece has the gen's path and its own number behind it.
 """
@@ -22,14 +20,13 @@ from dataclasses import replace
 from sglc.compiler.lower.frame import Frame
 from sglc.ir import ops
 from sglc.ir.host import expr as host
-from sglc.ir.records import Hole, cut
-from sglc.ir.types import STR, LiteralType, RecordType, StrType, Type
+from sglc.ir.records import cut
+from sglc.ir.types import STR, LiteralType, RecordType, Type
 
 _OF_WHOLE_GENS = frozenset(
     {"min_tokens", "frequency_penalty", "presence_penalty", "repetition_penalty", "logprobs", "n"}
 )
 _METAS_OF_PIECES = {"finish_reason"}
-_LONGEST_PIECE = 2000  # characters of a str that surely has a table
 
 
 def keeps_whole(frame: Frame, options: Collection[str]) -> bool:
@@ -41,16 +38,10 @@ def can_cut(frame: Frame, gen: ops.Gen) -> bool:
     return (
         isinstance(gen.type, RecordType)
         and len(cut(gen.type)) > 1
-        and not any(isinstance(part, Hole) and _is_long(part.type) for part in cut(gen.type))
         and not keeps_whole(frame, dict(gen.options))
         and not gen.splits_reasoning
         and _METAS_OF_PIECES.issuperset(dict(gen.metas))
     )
-
-
-def _is_long(type: Type) -> bool:
-    lengths = (type.min_length, type.max_length) if isinstance(type, StrType) else ()
-    return any(length is not None and length > _LONGEST_PIECE for length in lengths)
 
 
 def lower_in_pieces(frame: Frame, whole: ops.Gen) -> None:
