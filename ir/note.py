@@ -13,9 +13,10 @@ from sglc.ir.span import Span
 
 @dataclass(frozen=True, slots=True)
 class PassNote:
-    """The pass `by` did what `kind` says ("merged", "hoisted", "removed", "reordered", "shared" by
-    all rows) to `count` pieces of `what` ("gen", "select", "context", "value", ...), which stand at
-    `spans`. `target` is the place of what they became one with, were moved out of, or stand in."""
+    """The pass `by` did what `kind` says ("inlined", "unrolled", "merged", "hoisted", "removed",
+    "reordered", "shared" by all rows) to `count` pieces of `what` ("gen", "select", "context",
+    "loop", "value", ...), which stand at `spans`. `target` is the place of what they became one
+    with, were moved out of, or stand in."""
 
     by: str
     kind: str

@@ -24,12 +24,15 @@ from sglc.ir import graph, ops
 from sglc.ir.gen_options import is_gen_constrained, with_defaults
 from sglc.ir.graph import FreshIds
 from sglc.ir.module import Function, Module
+from sglc.ir.note import PassNote
 from sglc.ir.ops import Op, Region, Value
+from sglc.passes.noting import note, with_notes
 
 
 def inline(module: Module) -> Module:
     callees = {function.name: function for function in module.functions}
     inlined: dict[str, Function] = {}
+    notes: list[PassNote] = []
 
     def function(name: str) -> Function:
         if name not in inlined:
@@ -37,18 +40,21 @@ def inline(module: Module) -> Module:
         return inlined[name]
 
     def expand(caller: Function) -> Function:
-        return replace(caller, body=_Inliner(FreshIds(caller), function).region(caller.body))
+        return replace(caller, body=_Inliner(FreshIds(caller), function, notes).region(caller.body))
 
-    return replace(module, program=expand(module.program), functions=())
+    return with_notes(replace(module, program=expand(module.program), functions=()), notes)
 
 
 class _Inliner:
     """Expands the calls of one function; `images` are the values that a spliced body put for the
     results of its call."""
 
-    def __init__(self, fresh: FreshIds, callee: Callable[[str], Function]) -> None:
+    def __init__(
+        self, fresh: FreshIds, callee: Callable[[str], Function], notes: list[PassNote]
+    ) -> None:
         self.fresh = fresh
         self.callee = callee
+        self.notes = notes
         self.images: dict[int, Value] = {}
 
     def image(self, value: Value) -> Value:
@@ -66,6 +72,7 @@ class _Inliner:
 
     def call(self, call: ops.Call) -> tuple[Op, ...]:
         callee = self.callee(call.function).body
+        self.notes.append(note("inline", "inlined", call))
         arguments = (call.source, *call.args)
         given = {param.id: arg for param, arg in zip(callee.args, arguments, strict=True)}
         body = graph.clone(callee, self.fresh, given)

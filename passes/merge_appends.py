@@ -24,18 +24,24 @@ from sglc.ir.host.simplify import simplify
 from sglc.ir.host.total import is_total
 from sglc.ir.host.walk import map_operands
 from sglc.ir.module import Function, Module
+from sglc.ir.note import PassNote
 from sglc.ir.ops import Op, Region, Value
 from sglc.ir.types import STR
 from sglc.passes.fold import MAX_FOLDED, with_expr
+from sglc.passes.noting import note, with_notes
 
 
 def merge_appends(module: Module) -> Module:
-    return graph.map_functions(module, _function)
+    notes: list[PassNote] = []
+    merged = graph.map_functions(module, lambda function: _function(function, notes))
+    return with_notes(merged, notes)
 
 
-def _function(function: Function) -> Function:
+def _function(function: Function, notes: list[PassNote]) -> Function:
     merger = _Merger(FreshIds(function), graph.uses(function.body))
-    return replace(function, body=merger.region(function.body))
+    body = merger.region(function.body)
+    notes += merger.notes
+    return replace(function, body=body)
 
 
 class _Merger:
@@ -45,6 +51,7 @@ class _Merger:
         self.fresh = fresh
         self.uses = uses
         self.texts: dict[int, ops.Let] = {}
+        self.notes: list[PassNote] = []
 
     def region(self, region: Region) -> Region:
         new: list[Op] = []
@@ -74,6 +81,8 @@ class _Merger:
     def flush(self, chain: list[ops.Append], new: list[Op]) -> None:
         """Add the chain to `new` as one append, and empty it."""
         if len(chain) > 1:
+            merged = (note("merge_appends", "merged", op) for op in chain[1:])
+            self.notes += (replace(each, what="append") for each in merged)
             text = self.fresh.value(STR)
             new.append(self.joined(text, tuple(op.text for op in chain)))
             new.append(replace(chain[-1], context=chain[0].context, text=text))

@@ -19,6 +19,8 @@ def word(op: Op) -> str:
     """What an op is called in notes."""
     if isinstance(op, ops.Let):
         return "value"
+    if isinstance(op, ops.For | ops.While):
+        return "loop"
     return "context" if isinstance(op, _CONTEXTS) else type(op).__name__.lower()
 
 

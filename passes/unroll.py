@@ -29,22 +29,27 @@ from sglc.ir.graph import FreshIds
 from sglc.ir.host import expr as e
 from sglc.ir.host.literal import literal, literal_value
 from sglc.ir.module import Function, Module
+from sglc.ir.note import PassNote
 from sglc.ir.ops import Op, Region, Terminator, Value
 from sglc.passes.fold import fold_function
+from sglc.passes.noting import note, with_notes
 
 MAX_OPS = 20_000
 
 
 def unroll(module: Module) -> Module:
-    return graph.map_functions(module, _function)
+    notes: list[PassNote] = []
+    unrolled = graph.map_functions(module, lambda function: _function(function, notes))
+    return with_notes(unrolled, notes)
 
 
-def _function(function: Function) -> Function:
+def _function(function: Function, notes: list[PassNote]) -> Function:
     while True:
         unroller = _Unroller(function)
         body = unroller.region(function.body)
-        if not unroller.has_changed:
+        if not unroller.notes:
             return function
+        notes += unroller.notes
         function = fold_function(replace(function, body=body))
 
 
@@ -55,7 +60,7 @@ class _Unroller:
         self.fresh = FreshIds(function)
         self.constants: dict[int, e.Const | e.JsonConst] = {}
         self.images: dict[int, Value] = {}
-        self.has_changed = False
+        self.notes: list[PassNote] = []  # one for each loop written out
         # ops that may still be added
         self.budget = MAX_OPS - sum(1 for _ in graph.walk(function.body))
 
@@ -71,7 +76,7 @@ class _Unroller:
                 # the rounds are copies: what stands in them has to be up to date before
                 op = graph.Substitution(self.images).op(op)
                 assert isinstance(op, ops.For | ops.While)
-                self.has_changed = True
+                self.notes.append(note("unroll", "unrolled", op))
                 end = self.write_out(op, rounds, new)
                 if end is not None:
                     return replace(region, ops=tuple(new), end=end)

@@ -61,8 +61,29 @@ def test_notes_as_data() -> None:
 
 
 def test_a_pass_that_is_skipped_says_nothing() -> None:
-    assert {note.by for note in compiled().plan.notes} == {"hoist", "cse", "dce"}
-    assert {note.by for note in compiled(("cse", "dce")).plan.notes} == {"hoist"}
+    every = {"inline", "hoist", "cse", "dce"}
+    assert {note.by for note in compiled().plan.notes} == every
+    assert {note.by for note in compiled(("cse", "dce")).plan.notes} == every - {"cse", "dce"}
+
+
+def test_what_is_written_out_and_joined_is_told() -> None:
+    program = """
+def ask(text: str):
+    "Ask {text}. "
+
+program p(a: str):
+    for shot in ["x", "y"]:
+        ask(shot)
+    ask(a)
+    gen b(max_tokens=4)
+    return b
+"""
+    plan = compile_file(None, program, spec=testing.Model({}).spec).plan
+    lines = note_lines(plan.notes, plan.sources)
+    place = plan.sources[0].name
+    assert f"inline: inlined 2 calls: {place}:7:9, {place}:8:5" in lines
+    assert f"unroll: unrolled 1 loop: {place}:6:5" in lines
+    assert f"merge_appends: merged 2 appends: {place}:3:5" in lines
 
 
 def test_what_nobody_uses_is_warned_about_once() -> None:
