@@ -7,11 +7,14 @@ more than what stands here. Immutable; shared by all gens that have the same sou
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from sglc.codegen.automata.expr import Rules
+
+if TYPE_CHECKING:
+    # a plan is described without numpy: what only compiles or reads headers starts sooner
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
