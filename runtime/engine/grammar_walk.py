@@ -151,11 +151,13 @@ class GrammarWalk:
         return self._follower.after(self._state, self._grammar.vocabulary.tokens[token])
 
     def _leave_room(self, ids: list[int], left: int) -> bool:
-        """Whether a value can be whole after `ids`, which must come, within `left` tokens."""
+        """Whether a value can be whole after `ids`, which must come, within `left` tokens, and one
+        of these is left to be sampled: a gen ends by a token or by a completion."""
         assert isinstance(self._state, State), "the gen is over"
         data = b"".join(self._grammar.vocabulary.tokens[id] for id in ids)
         after = self._follower.after(self._state, data)
-        return after is not None and self._can_close(after, left - len(ids))
+        left -= len(ids)
+        return after is not None and left > 0 and self._can_close(after, left)
 
     def _can_close(self, state: State | Beyond, left: int) -> bool:
         # no text takes more tokens than it has bytes

@@ -44,8 +44,9 @@ class TableWalk:
         ids, state = table.forced[self.state], self.state
         for id in ids:
             state = int(table.next[state, table.token_class[id]])
-        # other tokens may spell the same text and leave more room
-        if not ids or len(ids) + table.distance[state] > left:
+        # other tokens may spell the same text and leave more room; one is left to be sampled, since
+        # a gen ends by a token or by a completion
+        if not ids or len(ids) + max(table.distance[state], 1) > left:
             return None
         self.state = state
         return Forced(ids)

@@ -208,6 +208,18 @@ def test_a_value_without_choice_needs_no_model(words_engine, constraint_of, run)
     assert engine.stats.steps == 0
 
 
+@pytest.mark.parametrize("as_grammar", [False, True], ids=["table", "grammar"])
+def test_forced_text_stays_within_the_budget(words_engine, constraint_of, run, as_grammar) -> None:
+    """Its tokens are all that may come, and then the value is whole but could go on."""
+    engine = words_engine()
+    constraint = constraint_of(regex("xyz-x{0,4}"), as_grammar=as_grammar)
+    for more in range(3):
+        requests = [ask(engine, constraint, 4 + more, seed) for seed in range(8)]
+        for result in run(engine, requests).values():
+            assert re.fullmatch("xyz-x{0,4}", result.text)
+            assert len(result.token_ids) <= 4 + more
+
+
 def test_too_small_a_budget_names_both_numbers(words_engine, constraint_of, run) -> None:
     engine = words_engine()
     for as_grammar in (False, True):
