@@ -36,7 +36,7 @@ def drawing(flow: Dataflow) -> dict[str, Any]:
                 "place": node.place,
                 "times": node.times,
                 "needed_until": needs.get(node.id),
-                "lines": num_lines(node),
+                "lines": list(num_lines(node)),
                 "box": [round(v, 1) for v in (box.x, box.y, box.width, box.height)],
             }
         )

@@ -16,7 +16,7 @@ from sglc.explain.dataflow import CONTEXT, OUTSIDE, Dataflow, Edge, Node
 from sglc.explain.layers import GAP, Item, Layered, Pair, layered
 
 WIDTH, LINE, PAD = 236.0, 17.0, 12.0  # of a node: its width, a line of text, what is around it
-CHARACTERS = 34  # of a line
+CHARACTERS = 29  # of a line
 MOST_LINES = 3  # of a node's detail
 HEADER = 30.0  # of a group: its title
 LAYER_GAP = 34.0
@@ -214,11 +214,11 @@ def _columns(rows: Sequence[Row], sizes: Mapping[int, Size]) -> list[list[Row]]:
 def _size(node: Node, inner: _Level | None) -> Size:
     if inner is not None:
         return max(inner.width, WIDTH) + 2 * PAD, inner.height + HEADER + PAD
-    return WIDTH, LINE * (1 + num_lines(node)) + 2 * PAD
+    return WIDTH, LINE * (1 + sum(num_lines(node))) + 2 * PAD
 
 
-def num_lines(node: Node) -> int:
-    """Lines of text below a node's title."""
+def num_lines(node: Node) -> tuple[int, int]:
+    """Lines below a node's title that its detail and its options get."""
     detail = sum(math.ceil(len(line) / CHARACTERS) for line in node.detail.splitlines())
     options = math.ceil(len(" ".join(node.options)) / CHARACTERS)
-    return min(detail, MOST_LINES) + min(options, MOST_LINES - 1)
+    return min(detail, MOST_LINES), min(options, MOST_LINES - 1)

@@ -58,6 +58,7 @@ function explainOnHover(element, text) {
 
 const view = byId("view");
 const canvas = byId("canvas");
+const LEAST_SCALE = 0.62; // at which nodes can be read
 const camera = { x: 0, y: 0, scale: 1 };
 let graph = data.graph.folded;
 let elements = new Map(); // node id -> its element
@@ -86,14 +87,15 @@ function drawNode(node) {
   Object.assign(element.style, { left: `${x}px`, top: `${y}px`, width: `${width}px`, height: `${height}px` });
   element.append(make("b", {}, make("em", {}, heading(node)), node.title === node.kind ? "" : ` ${node.title}`));
   if (node.is_group) {
-    element.firstChild.append(node.detail ? make("em", {}, ` ${node.detail}`) : "");
+    const isCounted = typeof node.times === "number" && node.times !== 1; // then the title says it
+    element.firstChild.append(node.detail && !isCounted ? make("em", {}, ` ${node.detail}`) : "");
   } else {
     const options = node.options.join(" ");
-    const room = node.lines - (options ? 1 : 0);
-    for (const [name, text, clamp] of [["detail", node.detail, room], ["options", options, 2]]) {
+    const [some, more] = node.lines;
+    for (const [name, text, clamp] of [["detail", node.detail, some], ["options", options, more]]) {
       if (!text) continue;
       const lines = make("span", { class: name }, text);
-      lines.style.webkitLineClamp = Math.max(1, clamp);
+      lines.style.webkitLineClamp = clamp;
       element.append(lines);
     }
   }
@@ -205,7 +207,7 @@ function handleView() {
     byId("unfold").firstChild.addEventListener("change", (event) => {
       graph = event.target.checked ? data.graph.full : data.graph.folded;
       drawGraph();
-      fit(0.5);
+      fit(LEAST_SCALE);
     });
   }
 }
@@ -215,8 +217,8 @@ function showGraph() {
   drawGraph();
   handleView();
   // a small graph as high as it is
-  view.style.height = `${Math.max(320, Math.min(innerHeight * 0.72, 760, graph.height + 60))}px`;
-  fit(0.5);
+  view.style.height = `${Math.max(320, Math.min(innerHeight * 0.85, 900, graph.height + 60))}px`;
+  fit(LEAST_SCALE);
 }
 
 // ---------------------------------------------------------------- the trie
