@@ -30,6 +30,18 @@ class Residency:
         self.num_evicted = 0
         self._num_promised = 0  # slots of locked nodes and what running gens may still fill
 
+    def next_job(self) -> Job | None:
+        """The request to admit next, depth-first. Where something would have to make room for it,
+        one that goes on from a gen comes first: what it has in memory nobody else will use, and so
+        it loses most by waiting. For a batch of prompts alone, depth-first recomputes nothing."""
+        job = self._queue.peek()
+        if job is None:
+            return None
+        absent = sum(len(node.tokens) for node in job.nodes() if not node.extents)
+        if absent + job.growth <= self._slots.num_free:
+            return job
+        return self._queue.most_resident(with_gens=True) or job
+
     def admit(self, job: Job) -> bool:
         """Take `job`, next in the queue, if all it needs fits beside what is promised already."""
         nodes = job.nodes()

@@ -203,7 +203,7 @@ class ScheduledEngine:
 
     def _admit(self) -> None:
         while len(self._prefilling) + self._num_running < self._max_batch:
-            job = self._queue.peek()
+            job = self._residency.next_job()
             if job is None or not self._residency.admit(job):
                 break
             self._prefilling.append(job)

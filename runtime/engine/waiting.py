@@ -70,6 +70,20 @@ class WaitingQueue:
             node = node.parent
         raise AssertionError("a waiting request is in no heap")
 
+    def most_resident(self, *, with_gens: bool) -> Job | None:
+        """The request that has most of its prefix in memory, of several the first in order; of
+        those only, if `with_gens`, that go on from a gen whose tokens are in memory."""
+
+        def key(job: Job) -> tuple[int, tuple[int, ...]]:
+            return -sum(node.num_computed for node in job.node.path()), job.order
+
+        found = (
+            job
+            for job in self._tickets
+            if not with_gens or any(n.is_generated and n.num_computed for n in job.node.path())
+        )
+        return min(found, key=key, default=None)
+
     def take(self, job: Job) -> None:
         """`job` (from `peek`) is admitted."""
         self.remove(job)

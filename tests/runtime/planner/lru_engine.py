@@ -1,0 +1,47 @@
+"""What a server does that knows no program: of the waiting requests the one with most of its prefix
+in memory goes first, and what was used longest ago makes room."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from sglc.runtime.engine.job import Job
+from sglc.runtime.engine.residency import Residency
+from sglc.runtime.engine.tree import Node, Tree
+from sglc.runtime.engine.waiting import WaitingQueue
+from sglc.runtime.planner.rehearsal import Rehearsal
+
+
+class LeastRecentlyUsed(Residency):
+    """Evicts leaves first, as a radix cache does."""
+
+    def __init__(self, tree: Tree, queue: WaitingQueue) -> None:
+        super().__init__(tree, queue)
+        self._clock = count()
+        self._used: dict[Node, int] = {}
+
+    def next_job(self) -> Job | None:
+        return self._queue.most_resident(with_gens=False)
+
+    def release(self, job: Job) -> None:
+        for node in job.nodes():
+            self._used[node] = next(self._clock)
+        super().release(job)
+
+    def _make_room(self, count: int) -> None:
+        if self._slots.num_free < count:
+            self._tree.collect()
+        while self._slots.num_free < count:
+            idle = self._tree.idle
+            above = {node.parent for node in idle}
+            leaves = [node for node in idle if node not in above]
+            oldest = min(leaves, key=lambda node: self._used.get(node, -1))
+            self.num_evicted += oldest.num_computed
+            self._tree.evict(oldest)
+
+
+class LruRehearsal(Rehearsal):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._residency = LeastRecentlyUsed(self._tree, self._queue)
