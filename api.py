@@ -93,9 +93,9 @@ class Program:
 
     def explain(self) -> str:
         """What the plan will do, for people."""
-        from sglc.compiler.report import explain
+        from sglc.explain.report import Report
 
-        return explain(self.plan)
+        return Report(self.plan).text()
 
     def save(self, path: str | Path) -> None:
         """Write the plan to a file, which `sglc run` and `Program.load` take."""
