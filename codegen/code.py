@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from typing import get_args
 
 from sglc.codegen import plan
 from sglc.codegen.plan import Instruction
@@ -93,17 +93,16 @@ class Code:
         )
 
 
+_TARGET_NAMES = {
+    kind: tuple(f.name for f in fields(kind) if f.name in _TARGETS)
+    for kind in (*get_args(Instruction), _Place)
+}
 # the classes of instructions differ in which of the targets they have
 _replace: Callable[..., Instruction] = replace
 
 
 def _targets(item: Instruction | _Place) -> list[tuple[str, Label]]:
-    return [(name, getattr(item, name)) for name in _target_names(type(item))]
-
-
-@cache
-def _target_names(kind: type[Instruction | _Place]) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind) if f.name in _TARGETS)
+    return [(name, getattr(item, name)) for name in _TARGET_NAMES[type(item)]]
 
 
 def _resolve(instruction: Instruction, at_label: dict[Label, int]) -> Instruction:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import fields, replace
-from functools import cache
 from typing import Any
 
 from sglc.ir import graph, ops
@@ -111,7 +110,7 @@ def _shape(op: Op, names: Mapping[int, Value]) -> Hashable:
     """Equal for ops that compute the same; `names` stand for the values defined in the regions
     around the op, which differ where regions are equal."""
     parts: list[Hashable] = [type(op).__name__, *(v.type for v in graph.results(op)[:2])]
-    parts += [_part(getattr(op, name), names) for name in _compared(type(op))]
+    parts += [_part(getattr(op, name), names) for name in _COMPARED[type(op)]]
     if isinstance(op, ops.Gen):
         unread = ("seed", "temperature")
         options = sorted((name, value) for name, value in op.options if name not in unread)
@@ -119,7 +118,6 @@ def _shape(op: Op, names: Mapping[int, Value]) -> Hashable:
     return tuple(parts)
 
 
-@cache
 def _compared(kind: type[Op]) -> tuple[str, ...]:
     """The fields that ops of a class are compared by as they are."""
     ignored = {*graph.SHAPES[kind].results, "path", "span", "options"}
@@ -127,6 +125,9 @@ def _compared(kind: type[Op]) -> tuple[str, ...]:
         # repeatable ones are at temperature 0, however that is written
         ignored |= {"name", "temperature"}
     return tuple(f.name for f in fields(kind) if f.name not in ignored)
+
+
+_COMPARED = {kind: _compared(kind) for kind in graph.SHAPES}
 
 
 def _part(item: Any, names: Mapping[int, Value]) -> Hashable:
