@@ -1,6 +1,6 @@
 """The report as one page of HTML that opens from disk and asks nobody for anything.
 
-`page.html`, `page.css` and `page.js` beside this file are put into one, the data as JSON in a
+`page.html`, `page.css` and the scripts beside this file are put into one, the data as JSON in a
 script element.
 """
 
@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+_SCRIPTS = ("page.js", "graph.js", "batch.js")  # the first has what all use
+
 
 def page(data: Mapping[str, Any]) -> str:
     """The page that shows `data` (`report.page_data`)."""
@@ -19,7 +21,7 @@ def page(data: Mapping[str, Any]) -> str:
         "TITLE": _escaped(str(data["plan"]["program"])),
         "STYLE": folder.joinpath("page.css").read_text(encoding="utf-8"),
         "DATA": _json_in_script(data),
-        "SCRIPT": folder.joinpath("page.js").read_text(encoding="utf-8"),
+        "SCRIPT": "\n".join(folder.joinpath(name).read_text("utf-8") for name in _SCRIPTS),
     }
     text = folder.joinpath("page.html").read_text(encoding="utf-8")
     # in one go, so that no part is searched for the marks of others

@@ -114,7 +114,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     info = {name for name in inside if ".dist-info/" in name}
     expected = {f"sglc/{path.relative_to(ROOT).as_posix()}" for path in source_files()}
     data = {"sglc/py.typed", "sglc/compiler/sgl.lark", "sglc/compiler/LANGUAGE.md"}
-    data |= {f"sglc/explain/{name}" for name in ("page.html", "page.css", "page.js", "schema.json")}
+    page = ("page.html", "page.css", "page.js", "graph.js", "batch.js", "schema.json")
+    data |= {f"sglc/explain/{name}" for name in page}
     sources = (ROOT / "kernels" / "cuda").glob("*.cu*")
     data |= {f"sglc/kernels/cuda/{path.name}" for path in sources}
     assert inside - info == expected | data
