@@ -9,8 +9,6 @@ from pathlib import Path
 
 import torch
 
-from sglc.bench.transformers_model import load_llama_gguf
-
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -24,11 +22,25 @@ class Timing:
         return self.rows / self.seconds
 
 
+def load_llama_gguf(gguf: Path, dtype: torch.dtype) -> torch.nn.Module:
+    """A Llama GGUF by transformers' own reader: what `from_pretrained` does with one, without the
+    accelerate package that it asks for."""
+    from transformers import AutoConfig, LlamaForCausalLM
+    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+    config = AutoConfig.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
+    model = LlamaForCausalLM(config)
+    checkpoint = load_gguf_checkpoint(str(gguf), return_tensors=True, model_to_load=model)
+    model.load_state_dict(checkpoint["tensors"], strict=False)
+    model.tie_weights()
+    return model.to(dtype).eval()
+
+
 class TransformersBaseline:
     """A Llama GGUF in transformers, on the CPU."""
 
     def __init__(self, gguf: Path, dtype: torch.dtype) -> None:
-        self.model = load_llama_gguf(gguf).to(dtype).eval()
+        self.model = load_llama_gguf(gguf, dtype)
         self.dtype = str(dtype).removeprefix("torch.")
 
     def run(self, prompts: Sequence[Sequence[int]], batch: int, max_tokens: int) -> Timing:
