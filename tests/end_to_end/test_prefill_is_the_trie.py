@@ -38,7 +38,7 @@ class Text:
     text: str
     field: str | None = None
 
-    def source(self) -> list[str]:
+    def source(self, depth: int) -> list[str]:
         return [f'"{{{self.field}}}"' if self.field else json.dumps(self.text, ensure_ascii=False)]
 
     def expand(self, row: Row) -> str:
@@ -47,10 +47,10 @@ class Text:
 
 @dataclass
 class Loop:
-    """for x in items: "- {x};" """
+    """for x in items: "- {x};", with a name of its own at each depth."""
 
-    def source(self) -> list[str]:
-        return ["for x in items:", '    "- {x};"']
+    def source(self, depth: int) -> list[str]:
+        return [f"for x{depth} in items:", f'    "- {{x{depth}}};"']
 
     def expand(self, row: Row) -> str:
         return "".join(f"- {x};" for x in row["items"])
@@ -65,7 +65,7 @@ class Branch:
     body: Branch | None
 
     def source(self, depth: int = 0) -> list[str]:
-        lines = [line for segment in self.segments for line in segment.source()]
+        lines = [line for segment in self.segments for line in segment.source(depth)]
         if self.body is None:
             return [*lines, f"gen g{depth}(max_tokens=2, temperature=0, ignore_eos=true)"]
         items = json.dumps(self.over) if self.over else "items"
@@ -109,7 +109,7 @@ def random_rows(rng: random.Random) -> list[Row]:
     ]
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(50))
 def test_prefilled_tokens_are_the_trie(number: int, tiny_model: Path) -> None:
     rng = random.Random(number)
     branch = random_branch(rng, depth=number % 3)
