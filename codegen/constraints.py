@@ -134,8 +134,9 @@ def _without_leftovers(program: Function, used: Collection[int]) -> Function:
     needed = graph.uses(program.body)
 
     def sweep(op: Op) -> tuple[Op, ...]:
-        is_left = isinstance(op, ops.Let) and op.result.id in used and is_total(op.expr)
-        return () if is_left and op.result.id not in needed else (op,)
+        if not isinstance(op, ops.Let) or op.result.id not in used or not is_total(op.expr):
+            return (op,)
+        return (op,) if op.result.id in needed else ()
 
     return replace(program, body=graph.map_ops(program.body, sweep))
 

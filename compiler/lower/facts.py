@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from functools import cache
 
 from sglc.compiler import syntax
 from sglc.compiler.checked import Builtin, CheckedProgram
@@ -33,9 +32,13 @@ def walk(node: syntax.Node) -> Iterator[syntax.Node]:
         waiting.extend(reversed(children(found)))
 
 
-@cache
+_fields: dict[type[syntax.Node], tuple[str, ...]] = {}  # their names, by class
+
+
 def _field_names(node: type[syntax.Node]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(node))
+    if node not in _fields:
+        _fields[node] = tuple(field.name for field in fields(node))
+    return _fields[node]
 
 
 def _add_nodes(value: object, found: list[syntax.Node]) -> None:

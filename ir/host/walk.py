@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
-from functools import cache
 from typing import Any
 
 from sglc.ir.host.expr import Clause, Expr, Operand
@@ -49,11 +48,15 @@ def map_operands(expr: Expr, image: Callable[[int], Expr]) -> Expr:
 _ORDER = {"Cond": ("then", "test", "otherwise"), "Comprehension": ("key", "element", "clauses")}
 
 
-@cache
+_fields: dict[type[Any], tuple[str, ...]] = {}
+
+
 def _field_names(node: type[Any]) -> tuple[str, ...]:
     """The fields of a class of nodes that may hold expressions."""
-    found = (f.name for f in fields(node) if "Expr" in str(f.type) or "Clause" in str(f.type))
-    return _ORDER.get(node.__name__) or tuple(found)
+    if node not in _fields:
+        found = (f.name for f in fields(node) if "Expr" in str(f.type) or "Clause" in str(f.type))
+        _fields[node] = _ORDER.get(node.__name__) or tuple(found)
+    return _fields[node]
 
 
 def _add_expressions(item: Any, found: list[Expr]) -> None:
