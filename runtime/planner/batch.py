@@ -102,7 +102,9 @@ def plan_batch(
         row_kv=row_kv(plan, spec.tokenizer),
         trie=trie_nodes(ledger.places, spec.tokenizer.decode),
         steps=tuple(steps),
-        seconds=calibration and predicted_seconds(config, steps, element_size, calibration, host),
+        seconds=None
+        if calibration is None
+        else predicted_seconds(config, steps, element_size, calibration, host),
         planning_seconds=perf_counter() - begin,
     )
 

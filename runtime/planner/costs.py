@@ -58,7 +58,8 @@ class Calibration:
             return self.products[-1][1]
         (low, slow), (high, fast) = self.products[at - 1], self.products[at]
         share = math.log(rows / low) / math.log(high / low)
-        return slow ** (1 - share) * fast**share
+        between: float = slow ** (1 - share) * fast**share
+        return between
 
 
 def layer_parameters(config: ModelConfig) -> int:

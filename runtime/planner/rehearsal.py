@@ -143,7 +143,8 @@ class Rehearsal(ScheduledEngine):
 
     def _start(self, job: GenJob) -> None:
         assert job.tail is not None
-        written, place = self._paused.pop(job, None) or (self._writer.write(job), 0)
+        paused = self._paused.pop(job) if job in self._paused else None
+        written, place = paused or (self._writer.write(job), 0)
         known = len(job.tokens)
         num_held = sum(count for _, count in job.tail.extents)
         run = _Run(job, written, place, self._now - known - 1, num_held)
