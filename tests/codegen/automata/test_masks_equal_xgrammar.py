@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
 import numpy as np
 import pytest
 import xgrammar
 
 from sglc.codegen.automata.dfa import byte_dfa
+from sglc.codegen.automata.expr import Expr, Rules
+from sglc.codegen.automata.gbnf import gbnf
 from sglc.codegen.automata.regex import parse_regex
 from sglc.codegen.automata.table import token_table
 from sglc.codegen.automata.vocabulary import Vocabulary
@@ -31,14 +34,30 @@ PATTERNS = [
 
 def check(pattern: str, vocabulary: Vocabulary, num_walks: int) -> int:
     """Steps compared."""
-    table = token_table(byte_dfa(parse_regex(pattern)), vocabulary)
-    end = min(vocabulary.eos_ids)
+    compiled = _compiler(vocabulary).compile_regex(pattern)
+    return compare(parse_regex(pattern), compiled, vocabulary, num_walks, random.Random(pattern))
+
+
+@cache
+def _compiler(vocabulary: Vocabulary) -> xgrammar.GrammarCompiler:
     info = xgrammar.TokenizerInfo(
-        list(vocabulary.tokens), xgrammar.VocabType.RAW, stop_token_ids=[end]
+        list(vocabulary.tokens),
+        xgrammar.VocabType.RAW,
+        stop_token_ids=[min(vocabulary.eos_ids)],
     )
-    compiled = xgrammar.GrammarCompiler(info, max_threads=1).compile_regex(pattern)
+    return xgrammar.GrammarCompiler(info, max_threads=1)
+
+
+def compare(
+    expr: Expr,
+    compiled: xgrammar.CompiledGrammar,
+    vocabulary: Vocabulary,
+    num_walks: int,
+    rng: random.Random,
+) -> int:
+    table = token_table(byte_dfa(expr), vocabulary)
+    end = min(vocabulary.eos_ids)
     bitmask = xgrammar.allocate_token_bitmask(1, vocabulary.size)
-    rng = random.Random(pattern)
     steps = 0
     for _ in range(num_walks):
         matcher, state = xgrammar.GrammarMatcher(compiled), 0
@@ -63,6 +82,44 @@ def check(pattern: str, vocabulary: Vocabulary, num_walks: int) -> int:
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_small_vocabulary(bpe_vocabulary, pattern):
     assert check(pattern, bpe_vocabulary, num_walks=10) > 15
+
+
+ATOMS = [
+    "a",
+    "b",
+    "ab",
+    " ",
+    "[a-c]",
+    "[^a]",
+    "[0-9]",
+    "é",
+    "[à-ü😀]",
+    '"',
+    r"\\",
+    "the",
+    '{"name"',
+]
+FORMS = ["(?:{})", "(?:{})*", "(?:{})+", "(?:{})?", "(?:{}){{2}}", "(?:{}){{1,3}}"]
+
+
+def random_regex(rng: random.Random, depth: int) -> str:
+    if depth == 0 or rng.random() < 0.2:
+        return rng.choice(ATOMS).replace("{", r"\{")
+    parts = [random_regex(rng, depth - 1) for _ in range(rng.randint(2, 4))]
+    return rng.choice(FORMS).format(rng.choice(["", "|"]).join(parts))
+
+
+def test_a_hundred_random_constraints(word_vocabulary):
+    """Written for xgrammar as the engine's grammars are, but for large counts, of which there are
+    none here."""
+    rng, steps = random.Random(3), 0
+    patterns = list(dict.fromkeys(random_regex(rng, 2) for _ in range(160)))[:100]
+    assert len(patterns) == 100
+    for pattern in patterns:
+        expr = parse_regex(pattern)
+        compiled = _compiler(word_vocabulary).compile_grammar(gbnf(Rules(expr)))
+        steps += compare(expr, compiled, word_vocabulary, 20, rng)
+    assert steps > 4_000
 
 
 @pytest.mark.weights
