@@ -22,17 +22,18 @@ ITEM = "item"  # what an item of a loop or fork is called
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """Constant pieces and names of values."""
+    """Constant pieces, names of values, and the names that these were made from."""
 
     parts: tuple[str, ...]
     names: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
     number: int | None = None  # if it is a constant whole number
 
 
 def row_kv(plan: Plan, tokenizer: Tokenizer) -> RowKV:
     """The formula of one row's KV tokens."""
     walk = _Walk(plan, tokenizer)
-    walk.run(0, {param.reg: _Text((), (param.name,)) for param in plan.params})
+    walk.run(0, {param.reg: _named(param.name) for param in plan.params})
     return RowKV(walk.const_tokens, tuple(walk.inputs.items()), tuple(walk.gens), walk.is_exact)
 
 
@@ -45,6 +46,7 @@ class _Walk:
     gens: list[tuple[str, int | None]] = field(default_factory=list)
     is_exact: bool = True
     seen: set[int] = field(default_factory=set)
+    records: set[tuple[str, int]] = field(default_factory=set)
 
     def run(self, pc: int, regs: dict[int, _Text]) -> None:
         """Follow a task from `pc` on, with what its registers hold."""
@@ -83,14 +85,14 @@ class _Walk:
             case p.Close():
                 self.markup(max(self.plan.markup.closing.values(), key=len, default=()))
             case p.Gen():
-                self.gens.append((i.name, _most(i, regs)))
-                regs[i.value] = _Text((), (i.name or "gen",))
+                self.generate(i, regs)
+                regs[i.value] = _named(i.name or "gen")
             case p.Select():
                 self.inputs[i.name or "select"] += 1
-                regs[i.value] = _Text((), (i.name or "select",))
+                regs[i.value] = _named(i.name or "select")
             case p.Capture(dst=dst) | p.Extern(dst=dst):
                 name = i.name if isinstance(i, p.Extern) else "capture"
-                regs[dst] = _Text((), (name,))
+                regs[dst] = _named(name)
             case p.Join():
                 self.is_exact = False
             case p.Eval(dst, expr, args):
@@ -98,6 +100,14 @@ class _Walk:
             case p.Move(dsts, srcs):
                 moved = [regs.get(src) for src in srcs]
                 regs.update((d, text) for d, text in zip(dsts, moved, strict=True) if text)
+
+    def generate(self, gen: p.Gen, regs: dict[int, _Text]) -> None:
+        """The pieces of a record share the max_tokens of the whole."""
+        name = gen.name if gen.piece is None else gen.name.split(".")[0]
+        if gen.piece is None or (name, gen.piece.base) not in self.records:
+            self.gens.append((name, _most(gen, regs)))
+        if gen.piece is not None:
+            self.records.add((name, gen.piece.base))
 
     def append(self, text: _Text | None) -> None:
         if text is None:
@@ -123,8 +133,12 @@ def _most(gen: p.Gen, regs: dict[int, _Text]) -> int | None:
 
 
 def _item(items: _Text | None) -> _Text:
-    names = items.names if items else ()
-    return _Text((), (f"{ITEM} of {names[0]}" if names else ITEM,))
+    bases = items.bases if items else ()
+    return _Text((), (f"{ITEM} of {bases[0]}" if bases else ITEM,), bases)
+
+
+def _named(name: str) -> _Text:
+    return _Text((), (name,), (name,))
 
 
 def _text(expr: Expr, args: list[_Text | None]) -> _Text:
@@ -132,17 +146,18 @@ def _text(expr: Expr, args: list[_Text | None]) -> _Text:
     match expr:
         case Const(value):
             is_number = isinstance(value, int) and not isinstance(value, bool)
-            return _Text((to_text(value),), (), value if is_number else None)  # type: ignore[arg-type]
+            return _Text((to_text(value),), number=value if is_number else None)  # type: ignore[arg-type]
         case JsonConst():
             return _Text(())
         case Operand(index):
-            return args[index] or _Text((), ("value",))
+            return args[index] or _named("value")
         case Format(parts):
             found = [_text(part, args) for part, _ in parts]
             return _Text(
                 tuple(piece for text in found for piece in text.parts),
                 tuple(name for text in found for name in text.names),
+                tuple(name for text in found for name in text.bases),
             )
         case _:
-            names = dict.fromkeys(name for arg in args if arg for name in arg.names)
-            return _Text((), (f"f({', '.join(names)})" if names else "value",))
+            bases = tuple(dict.fromkeys(name for arg in args if arg for name in arg.bases))
+            return _Text((), (f"f({', '.join(bases)})" if bases else "value",), bases)
