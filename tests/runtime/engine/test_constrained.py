@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sglc.codegen.automata.constraint import Grammar
 from sglc.codegen.automata.source import ConstraintSource
 from sglc.ir import types as t
 from sglc.ir.values import conform
@@ -108,7 +109,8 @@ def test_a_recursive_grammar_closes_in_time(words_engine, constraint_of, run) ->
 
 def test_a_grammar_samples_what_a_table_samples(words_engine, constraint_of, run) -> None:
     """Away from the budget a mask is a mask."""
-    for source in (regex("[a-d]{3,9}(,[a-d]{1,4})*"), typed(t.FLOAT)):
+    follow = typed(t.IntType(0, 10**6), follow=",2")
+    for source in (regex("[a-d]{3,9}(,[a-d]{1,4})*"), typed(t.FLOAT), follow):
         ids = []
         for as_grammar in (False, True):
             engine = words_engine()
@@ -249,10 +251,15 @@ def test_an_end_may_be_put_off_but_not_for_ever(
     assert lengths(min_tokens=9) == {6}  # nothing but the end was allowed
 
 
-def test_follow_text_cuts_the_last_token(words_engine, constraint_of, words, run) -> None:
+@pytest.mark.parametrize("as_grammar", [False, True], ids=["table", "grammar"])
+def test_follow_text_cuts_the_last_token(
+    words_engine, constraint_of, words, run, as_grammar
+) -> None:
     """`"}` may be written as one token, which belongs to the value no more."""
     engine = words_engine()
-    constraint = constraint_of(typed(t.StrType(), in_record=True, follow='","a":'))
+    constraint = constraint_of(
+        typed(t.StrType(), in_record=True, follow='","a":'), as_grammar=as_grammar
+    )
     requests = [ask(engine, constraint, 25, seed) for seed in range(30)]
     results = run(engine, requests)
     for request in requests:
@@ -261,9 +268,22 @@ def test_follow_text_cuts_the_last_token(words_engine, constraint_of, words, run
         assert words.decode(result.token_ids) + result.rest == result.text
         assert result.prefix.token_ids() == [65, 66, *result.token_ids]
         assert '"' not in result.text.replace('\\"', "")
-    numbers = constraint_of(typed(t.IntType(0, 10**6), follow=",2"))
+    numbers = constraint_of(typed(t.IntType(0, 10**6), follow=",2"), as_grammar=as_grammar)
     for result in run(engine, [ask(engine, numbers, 8, seed) for seed in range(20)]).values():
         assert 0 <= int(result.text) <= 10**6
+
+
+def test_json_ends_where_what_follows_begins(words_engine, constraint_of, run) -> None:
+    """No end of text is sampled: a number ends by the comma after it."""
+    engine = words_engine()
+    constraint = constraint_of(ConstraintSource("type", t.JSON, in_record=True, follow=',"name":'))
+    assert isinstance(constraint, Grammar)
+    requests = [ask(engine, constraint, 12, seed) for seed in range(40)]
+    results = run(engine, requests).values()
+    for result in results:
+        json.loads(result.text)
+        assert not set(result.token_ids) & {ord(",")} or result.text[0] in '[{"'
+    assert any(len(result.token_ids) < 6 and result.text[0] in "-123456789" for result in results)
 
 
 def test_lead_and_written_text(words_engine, constraint_of, run) -> None:
