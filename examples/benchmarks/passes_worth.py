@@ -1,10 +1,11 @@
 """What each pass saves on each example, and that skipping it changes no byte of any output.
 
-    python examples/benchmarks/passes_worth.py [--rows 4] [--only rag,mmlu] [-o TABLE.md]
+    python examples/benchmarks/passes_worth.py [--rows 4] [--only rag,mmlu] [--deterministic]
 
 A tiny model with random weights in fp32 runs the first rows of each example with all passes, then
 with each optional one skipped. A line is printed where that changes the tokens prefilled or
 decoded, the steps or the instructions; the last says how many runs were compared, byte for byte.
+Scores of a select may differ in their last digits, as in any other batch, but with --deterministic.
 Seconds are of one run on a machine that may do other things.
 """
 
@@ -51,6 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=4)
     parser.add_argument("--only", default="", help="names of programs, with commas between")
+    parser.add_argument("--deterministic", action="store_true", help="scores to the last bit too")
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     wanted = set(filter(None, args.only.split(",")))
@@ -65,11 +67,11 @@ def main() -> None:
         for entry in SUITE:
             if wanted and entry.name not in wanted:
                 continue
-            outputs, base = run_once(session, entry, args.rows, None)
+            outputs, base = run_once(session, entry, args, None)
             lines.append(f"| {entry.name} | nothing | {base.cells()} |")
             print(lines[-1], flush=True)
             for skipped in OPTIONAL:
-                others, cost = run_once(session, entry, args.rows, skipped)
+                others, cost = run_once(session, entry, args, skipped)
                 num_compared += 1
                 if others != outputs:
                     num_changed += 1
@@ -84,17 +86,18 @@ def main() -> None:
 
 
 def run_once(
-    session: Session, entry: Entry, num_rows: int, skipped: str | None
+    session: Session, entry: Entry, args: argparse.Namespace, skipped: str | None
 ) -> tuple[list[str], Cost]:
     """The outputs as JSON and the cost of the first rows of an example."""
     path = EXAMPLES / entry.program
     defines = {name: json.loads(value) for name, value in (d.split("=", 1) for d in entry.defines)}
     skip = () if skipped is None else (skipped,)
     plan = compile_file(path, None, spec=session.spec, defines=defines, skip=skip).plan
-    engine = session.make_engine(EngineOptions("cpu", "float32", "dummy"))
+    options = EngineOptions("cpu", "float32", "dummy", deterministic=args.deterministic)
+    engine = session.make_engine(options)
     externs = load_externs([str(path.parent / name) for name in entry.externs])
     with (path.parent / entry.inputs).open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in itertools.islice(file, num_rows)]
+        rows = [json.loads(line) for line in itertools.islice(file, args.rows)]
     bound = bind_rows(rows, RowBinder(RowFields(plan.params)))
     begin = time.perf_counter()
     outcomes = list(run(plan, session.spec, engine, bound, externs=externs))
