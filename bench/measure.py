@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sglc.bench.work import Work
-from sglc.runtime.engine.request import Engine, EngineStats, GenResult, Prefix, Request, Result
+from sglc.bench.wrapped_engine import WrappedEngine
+from sglc.runtime.engine.request import Engine, EngineStats, GenResult, Result
 from sglc.runtime.row import Outcome, RowFailed
 from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
 from sglc.runtime.run import run
@@ -39,30 +39,12 @@ class Measured:
         return len(self.outcomes) / self.seconds
 
 
-class SteppedEngine:
-    """Implements `Engine` by another; counts the rows of each step."""
+class SteppedEngine(WrappedEngine):
+    """Counts the rows of each step."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.stats = engine.stats
+        super().__init__(engine)
         self.steps: Counter[int] = Counter()
-
-    @property
-    def root(self) -> Prefix:
-        return self._engine.root
-
-    @property
-    def is_idle(self) -> bool:
-        return self._engine.is_idle
-
-    def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
-        return self._engine.extend(prefix, tokens)
-
-    def submit(self, request: Request) -> None:
-        self._engine.submit(request)
-
-    def cancel(self, request: Request) -> None:
-        self._engine.cancel(request)
 
     def step(self) -> list[Result]:
         before, num_steps = self._num_rows(), self.stats.steps

@@ -3,14 +3,13 @@ what."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sglc.bench.wrapped_engine import WrappedEngine
 from sglc.runtime.engine.request import (
     Engine,
     GenRequest,
     GenResult,
-    Prefix,
     Request,
     RequestError,
     Result,
@@ -39,27 +38,15 @@ class Recorded:
         return self.request.order[0]
 
 
-class RecordingEngine:
-    """Implements `Engine` by another; `recorded` are its requests as they were submitted."""
+class RecordingEngine(WrappedEngine):
+    """`recorded` are the requests as they were submitted."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.stats = engine.stats
+        super().__init__(engine)
         self.recorded: list[Recorded] = []
         self._open: dict[Request, Recorded] = {}
         self._fresh: dict[int, list[Recorded]] = {}  # by row, answered in the last step
         self._deepest: dict[int, int] = {}  # by row, the latest wave with an answer
-
-    @property
-    def root(self) -> Prefix:
-        return self._engine.root
-
-    @property
-    def is_idle(self) -> bool:
-        return self._engine.is_idle
-
-    def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
-        return self._engine.extend(prefix, tokens)
 
     def submit(self, request: Request) -> None:
         prompt = request.prefix.token_ids()

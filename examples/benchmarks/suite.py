@@ -107,11 +107,11 @@ def main() -> int:
             print(f"{entry.name} ...", end=" ", file=sys.stderr, flush=True)
             done.append(run(entry, args))
             print(f"{done[-1].seconds:.0f} s {done[-1].fault}", file=sys.stderr, flush=True)
-    page = table(done, time.perf_counter() - start, sys.argv[1:])
+            page = table(done, time.perf_counter() - start, sys.argv[1:])
+            if args.output is not None:  # each time: what is stopped keeps what it has
+                args.output.write_text(page + "\n", encoding="utf-8")
     if args.output is None:
         print(page)
-    else:
-        args.output.write_text(page + "\n", encoding="utf-8")
     return int(any(each.result is None for each in done))
 
 
