@@ -1,8 +1,9 @@
 """KV memory: which slots are free, and the tensors behind them.
 
 A slot holds one token's K and V in every layer. Extents are handed out lowest address first, so
-that what is alive lies close together and a small run touches little memory; when no free range is
-long enough a request is cut into several extents, so fragmentation never fails a call.
+that what is alive lies close together and a small run touches little memory, or far from each
+other, so that a context can grow in one piece; when no free range is long enough a request is cut
+into several extents, so fragmentation never fails a call.
 Law: no two live extents overlap, and `num_used` is their sum. Knows nothing of tokens or requests.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Iterable
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 import numpy as np
@@ -34,35 +36,43 @@ class Extent(NamedTuple):
 
 
 class SlotAllocator:
-    """The free slots among `num_slots`, as ranges sorted by address that never touch."""
+    """The free slots among `num_slots`, as ranges sorted by address that never touch.
 
-    def __init__(self, num_slots: int) -> None:
+    Extents come lowest address first; or, if they are `spread`, from the middle of the longest
+    range, so that each has room behind it for what goes on from it. That also takes no search.
+    """
+
+    def __init__(self, num_slots: int, *, spread: bool = False) -> None:
         self.num_slots = num_slots
         self.num_used = 0
         self.peak_used = 0
-        self._starts: list[int] = [0] if num_slots else []
-        self._ends: list[int] = [num_slots] if num_slots else []
+        self._spread = spread
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+        self._by_len: list[tuple[int, int]] = []  # heap of (-length, start), outdated ones too
+        if num_slots:
+            self._add(0, 0, num_slots)
 
     @property
     def num_free(self) -> int:
         return self.num_slots - self.num_used
 
     def allocate(self, count: int, after: int = -1) -> list[Extent]:
-        """`count` slots in as few extents as come easily: one from slot `after` on, else one that
-        starts a block where there is room for it, else one anywhere, else the longest ranges. The
-        caller made sure of room."""
+        """`count` slots in as few extents as come easily: one from slot `after` on, else one
+        anywhere (of the lowest, one that starts a block where there is room for it), else the
+        longest ranges. The caller made sure of room."""
         assert 0 < count <= self.num_free
         self.num_used += count
         self.peak_used = max(self.peak_used, self.num_used)
         index = bisect_left(self._starts, after)
         if after in self._starts[index : index + 1] and self._ends[index] - after >= count:
             return [self._take(index, after, count)]
-        found, start = self._find(count)
+        found, start = self._longest_middle(count) if self._spread else self._lowest(count)
         if found is not None:
             return [self._take(found, start, count)]
         taken = []
         while count:
-            index = max(range(len(self._starts)), key=lambda i: self._ends[i] - self._starts[i])
+            index = self._longest()
             part = min(count, self._ends[index] - self._starts[index])
             taken.append(self._take(index, self._starts[index], part))
             count -= part
@@ -71,24 +81,18 @@ class SlotAllocator:
     def free(self, extents: Iterable[Extent]) -> None:
         for slot, count in extents:
             self.num_used -= count
-            end = slot + count
+            begin, end = slot, slot + count
             index = bisect_left(self._starts, slot)
-            joins_before = index > 0 and self._ends[index - 1] == slot
-            joins_after = index < len(self._starts) and self._starts[index] == end
-            if joins_before and joins_after:
-                self._ends[index - 1] = self._ends.pop(index)
-                del self._starts[index]
-            elif joins_before:
-                self._ends[index - 1] = end
-            elif joins_after:
-                self._starts[index] = slot
-            else:
-                self._starts.insert(index, slot)
-                self._ends.insert(index, end)
+            if index < len(self._starts) and self._starts[index] == end:
+                _, end = self._remove(index)
+            if index and self._ends[index - 1] == begin:
+                index -= 1
+                begin, _ = self._remove(index)
+            self._add(index, begin, end)
 
-    def _find(self, count: int) -> tuple[int | None, int]:
+    def _lowest(self, count: int) -> tuple[int | None, int]:
         """The lowest range with room for `count` slots from a block's start, else the lowest at
-        all."""
+        all; and where to begin."""
         anywhere: int | None = None
         for index, (start, end) in enumerate(zip(self._starts, self._ends, strict=True)):
             if end - start < count:
@@ -100,20 +104,40 @@ class SlotAllocator:
                 anywhere = index
         return anywhere, 0 if anywhere is None else self._starts[anywhere]
 
+    def _longest_middle(self, count: int) -> tuple[int | None, int]:
+        """The longest range if it has room for `count` slots, and where to begin: half of the room
+        stays with whom the range lies behind."""
+        index = self._longest()
+        start = self._starts[index]
+        room = self._ends[index] - start - count
+        return (index, start + room // 2 if start else 0) if room >= 0 else (None, 0)
+
+    def _longest(self) -> int:
+        while True:
+            length, start = self._by_len[0]
+            index = bisect_left(self._starts, start)
+            if start in self._starts[index : index + 1] and start - self._ends[index] == length:
+                return index
+            heappop(self._by_len)
+
     def _take(self, index: int, slot: int, count: int) -> Extent:
-        start, end = self._starts[index], self._ends[index]
-        after = slot + count
-        if start < slot and after < end:
-            self._ends[index] = slot
-            self._starts.insert(index + 1, after)
-            self._ends.insert(index + 1, end)
-        elif start < slot:
-            self._ends[index] = slot
-        elif after < end:
-            self._starts[index] = after
-        else:
-            del self._starts[index], self._ends[index]
+        start, end = self._remove(index)
+        if slot + count < end:
+            self._add(index, slot + count, end)
+        if start < slot:
+            self._add(index, start, slot)
         return Extent(slot, count)
+
+    def _add(self, index: int, start: int, end: int) -> None:
+        self._starts.insert(index, start)
+        self._ends.insert(index, end)
+        heappush(self._by_len, (start - end, start))
+        if len(self._by_len) > 4 * len(self._starts) + 64:  # mostly outdated
+            ranges = zip(self._starts, self._ends, strict=True)
+            self._by_len = sorted((start - end, start) for start, end in ranges)
+
+    def _remove(self, index: int) -> tuple[int, int]:
+        return self._starts.pop(index), self._ends.pop(index)
 
 
 def cut(extents: list[Extent], count: int) -> list[Extent]:

@@ -54,7 +54,7 @@ class ScheduledEngine:
     ) -> None:
         self._max_batch = max_batch
         self._step_tokens = step_tokens
-        self._slots = SlotAllocator(num_slots)
+        self._slots = SlotAllocator(num_slots, spread=whole_tails)
         self._tree = Tree(self._slots)
         self._root = Handle(self._tree, self._tree.root)
         self._queue = WaitingQueue(self._tree.root)
