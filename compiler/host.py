@@ -19,6 +19,7 @@ from sglc.ir.host.expr import Value
 from sglc.ir.host.text import json_text
 from sglc.ir.types import BranchType, GroupType, RecordType, Type
 
+_LEAVES = frozenset({syntax.Name, syntax.Literal})
 # built-ins that no host expression computes: files of consts, and control tokens
 NOT_COMPUTED = ("read", "read_json", "special")
 
@@ -69,14 +70,17 @@ def walk(expr: syntax.Expr) -> Iterator[syntax.Expr]:
     while waiting:
         found = waiting.pop()
         yield found
-        waiting.extend(reversed(children(found)))
+        if inner := children(found):
+            waiting.extend(reversed(inner))
 
 
 def children(expr: syntax.Expr) -> tuple[syntax.Expr, ...]:
     """The expressions that stand directly in one, in the order of evaluation."""
+    if expr.__class__ in _LEAVES:  # more than half of them
+        return ()
     match expr:
         case syntax.String(parts=parts):
-            return tuple(p.value for p in parts if isinstance(p, syntax.Interpolation))
+            return tuple([p.value for p in parts if isinstance(p, syntax.Interpolation)])
         case syntax.ListLiteral(items=items):
             return items
         case syntax.DictLiteral(items=pairs):

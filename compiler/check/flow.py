@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from sglc.compiler import syntax
+from sglc.ir.checks.operands import GEN_METAS, SELECT_METAS
 from sglc.ir.types import Type
 
 
@@ -27,9 +28,11 @@ class State:
     def bind(self, name: str, metas: Iterable[str] = ()) -> State:
         """`name` holds a new value, with these metas and no others."""
         new = {name, *(f"{name}.{meta}" for meta in metas)}
-        part = f"{name}."
-        old = {n for n in self.surely if n.startswith(part)}
-        narrowed = {n: t for n, t in self.narrowed.items() if n != name and not n.startswith(part)}
+        old = {f"{name}.{meta}" for meta in (*GEN_METAS, *SELECT_METAS)}
+        narrowed = self.narrowed
+        if narrowed:
+            part = f"{name}."
+            narrowed = {n: t for n, t in narrowed.items() if n != name and not n.startswith(part)}
         return State((self.surely - old) | new, self.maybe | new, narrowed)
 
     def narrow(self, facts: Mapping[str, Type]) -> State:

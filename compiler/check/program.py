@@ -71,14 +71,15 @@ class _Check:
         for function in everything:
             functions.check(function)
         check_recursion(everything, self.tables, self.report)
-        self._collect(functions, chosen)
+        fragments = [] if chosen is None else reached(chosen, self.tables)
+        self._collect(functions, chosen, fragments)
         Roles(self.tables, self.report).check(everything, chosen)
-        if chosen is not None:
-            check_extern_names(self._externs(chosen), self.tables, consts)
+        externs = [] if chosen is None else self._externs((chosen, *fragments))
+        check_extern_names(externs, self.tables, consts)
         self._warnings(main, functions, consts)
         if self.report.errors or chosen is None:
             raise self._errors()
-        return self._checked(main, chosen)
+        return self._checked(main, chosen, fragments, externs)
 
     def _declarations(self, consts: Consts, types: Types, functions: Functions) -> None:
         """Everything outside of bodies: consts, types, signatures."""
@@ -102,12 +103,15 @@ class _Check:
             if isinstance(decl, syntax.Fragment | syntax.Program)
         ]
 
-    def _collect(self, functions: Functions, chosen: syntax.Program | None) -> None:
+    def _collect(
+        self,
+        functions: Functions,
+        chosen: syntax.Program | None,
+        fragments: list[syntax.Fragment],
+    ) -> None:
         """What was found in bodies. That something is not supported yet, or not by this model,
-        matters only where the chosen program goes."""
-        live: set[Function] = set(functions.bodies)
-        if chosen is not None:
-            live = {chosen, *reached(chosen, self.tables)}
+        matters only where the chosen program and its fragments go."""
+        live = set(functions.bodies) if chosen is None else {chosen, *fragments}
         for function, body in functions.bodies.items():
             for diagnostic in body.found:
                 if function in live or diagnostic.code[:3] not in ("E07", "E08"):
@@ -124,16 +128,19 @@ class _Check:
             if isinstance(function, syntax.Program):
                 warn_of_late_constants(function, self.tables, consts, self.report)
 
-    def _externs(self, chosen: syntax.Program) -> list[syntax.Extern]:
-        """Those that the program calls, in the order met."""
-        own: tuple[Function, ...] = (chosen, *reached(chosen, self.tables))
+    def _externs(self, own: tuple[Function, ...]) -> list[syntax.Extern]:
+        """Those that the functions of the chosen program call, in the order met."""
         found = (callee for each in own for callee in callees(each.body, self.tables))
         return list(dict.fromkeys(each for each in found if isinstance(each, syntax.Extern)))
 
-    def _checked(self, main: Module, chosen: syntax.Program) -> CheckedProgram:
-        fragments = reached(chosen, self.tables)
+    def _checked(
+        self,
+        main: Module,
+        chosen: syntax.Program,
+        fragments: list[syntax.Fragment],
+        externs: list[syntax.Extern],
+    ) -> CheckedProgram:
         own: tuple[Function, ...] = (chosen, *fragments)
-        externs = self._externs(chosen)
         return CheckedProgram(
             doc=main.file.doc,
             program=chosen,

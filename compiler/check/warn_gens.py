@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from sglc.compiler import syntax
 from sglc.compiler.check.appending import expressions_of
-from sglc.compiler.check.effects import direct_calls, generates
+from sglc.compiler.check.effects import generates
 from sglc.compiler.check.flow import blocks, statements
 from sglc.compiler.check.options import CONSTRAINTS
 from sglc.compiler.check.report import Report
@@ -71,16 +71,15 @@ class _Usefulness:
                 ends = [self.block(arm, live) for arm in blocks(stmt)]
                 return live or any(ends)
             case syntax.For(body=body) | syntax.While(body=body):
-                again = any(generates(inner, self.tables) for inner in statements(body))
-                return self.block(body, live or again) or live
+                again = live or any(generates(inner, self.tables) for inner in statements(body))
+                return self.block(body, again) or live
             case syntax.Fork(group=group, body=body):
                 return self.block(body, group.text in self.joined) or live
             case syntax.Return():
                 return self.is_fragment or generates(stmt, self.tables)
             case syntax.Break() | syntax.Continue():
                 return True
-        calls = any(True for _ in direct_calls(stmt, self.tables))
-        return live or (calls and generates(stmt, self.tables))
+        return live or generates(stmt, self.tables)
 
     def is_used(self, name: syntax.Identifier | None) -> bool:
         return name is not None and (self.yields_names or name.text in self.read)

@@ -11,14 +11,13 @@ from __future__ import annotations
 from sglc.compiler import syntax
 from sglc.compiler.lower.appending import metas_of
 from sglc.compiler.lower.facts import appends, binders
-from sglc.compiler.lower.frame import CONTEXT, Frame, Loop, merge
+from sglc.compiler.lower.frame import BASE, CONTEXT, CONTEXTS, Frame, Loop, merge
 from sglc.compiler.lower.unpack import as_list, item_type, unpack
 from sglc.ir import ops
 from sglc.ir.host import expr as host
 from sglc.ir.types import INT, GroupType, ListType
 
 # what a joined group needs beside its value: its branches' contexts, and where they began
-CONTEXTS, BASE = "@contexts", "@base"
 
 
 def lower_if(frame: Frame, node: syntax.If) -> ops.Terminator | None:

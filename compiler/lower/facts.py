@@ -5,8 +5,10 @@ Law: all of it can be read off the tree and the checker's tables; no value is lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from functools import cache
+from typing import cast
 
 from sglc.compiler import syntax
 from sglc.compiler.checked import Builtin, CheckedProgram
@@ -29,24 +31,26 @@ def walk(node: syntax.Node) -> Iterator[syntax.Node]:
     while waiting:
         found = waiting.pop()
         yield found
-        waiting.extend(reversed(children(found)))
+        if inner := children(found):
+            waiting.extend(reversed(inner))
 
 
-_fields: dict[type[syntax.Node], tuple[str, ...]] = {}  # their names, by class
+# what fields without nodes are said to hold
+_PLAIN = ("Span", "str", "str | None", "bool", "bool | int | float | None", "tuple[str, ...]")
 
 
+@cache
 def _field_names(node: type[syntax.Node]) -> tuple[str, ...]:
-    if node not in _fields:
-        _fields[node] = tuple(field.name for field in fields(node))
-    return _fields[node]
+    """The fields of a class that may hold nodes."""
+    return tuple(field.name for field in fields(node) if field.type not in _PLAIN)
 
 
 def _add_nodes(value: object, found: list[syntax.Node]) -> None:
-    if isinstance(value, syntax.Node):
-        found.append(value)
-    elif isinstance(value, tuple):
-        for item in value:
+    if value.__class__ is tuple:
+        for item in cast("tuple[object, ...]", value):
             _add_nodes(item, found)
+    elif isinstance(value, syntax.Node):
+        found.append(value)
 
 
 def is_effect(node: syntax.Node, checked: CheckedProgram) -> bool:
@@ -103,15 +107,19 @@ def binders(node: syntax.Node) -> Iterator[tuple[str, syntax.Node]]:
         yield from binders(child)
 
 
-def joined_groups(owner: Owner) -> frozenset[str]:
-    """The groups of a function that some `join` names."""
-    nodes = (n for statement in owner.body for n in walk(statement))
+def body_nodes(owner: Owner) -> list[syntax.Node]:
+    """All nodes of a function's body, in source order."""
+    return [node for statement in owner.body for node in walk(statement)]
+
+
+def joined_groups(nodes: Iterable[syntax.Node]) -> frozenset[str]:
+    """The groups that some `join` among the nodes names."""
     return frozenset(n.group.text for n in nodes if isinstance(n, syntax.Join))
 
 
-def metas(owner: Owner, checked: CheckedProgram) -> frozenset[str]:
-    """What is read of gens and selects beside their values, as "x.tokens"."""
-    nodes = (n for statement in owner.body for n in walk(statement))
+def metas(owner: Owner, nodes: Iterable[syntax.Node], checked: CheckedProgram) -> frozenset[str]:
+    """What a function with these nodes reads of gens and selects beside their values, as
+    "x.tokens"."""
     read = [
         checked.metas[n] for n in nodes if isinstance(n, syntax.Attribute) and n in checked.metas
     ]
@@ -123,15 +131,14 @@ def metas(owner: Owner, checked: CheckedProgram) -> frozenset[str]:
     }
 
 
-def sites(owner: Owner, checked: CheckedProgram) -> dict[syntax.Node, int]:
+def sites(nodes: Iterable[syntax.Node], checked: CheckedProgram) -> dict[syntax.Node, int]:
     """A number for each gen, select, fork, run and call of a fragment or extern, in source order.
 
     A path starts with such a number, so that it does not depend on what passes do later.
     """
     numbered = (
         n
-        for statement in owner.body
-        for n in walk(statement)
+        for n in nodes
         if isinstance(n, syntax.Gen | syntax.Select | syntax.Fork) or is_effect(n, checked)
     )
     return {node: number for number, node in enumerate(numbered)}

@@ -17,6 +17,7 @@ from sglc.compiler.checked import CheckedProgram
 from sglc.compiler.lower import facts
 from sglc.compiler.sample import Sample
 from sglc.ir import ops
+from sglc.ir.checks.operands import GEN_METAS, SELECT_METAS
 from sglc.ir.host import expr as host
 from sglc.ir.note import PassNote
 from sglc.ir.span import Span
@@ -24,6 +25,8 @@ from sglc.ir.types import BOOL, FLOAT, INT, NULL, STR, Type
 from sglc.passes.stages import Stage
 
 CONTEXT = ""  # the name of the current context among the names of a frame
+CONTEXTS, BASE = "@contexts", "@base"  # behind a group's name, what `join` needs of its fork
+_PARTS = (*(f".{meta}" for meta in (*GEN_METAS, *SELECT_METAS)), CONTEXTS, BASE)
 
 
 class Unit(Protocol):
@@ -159,9 +162,8 @@ class Frame:
 
     def bind(self, name: str, value: ops.Value) -> None:
         """Bind a name; what a former gen of that name left to read (`x.tokens`) goes with it."""
-        left = (f"{name}.", f"{name}@")
-        for old in [n for n in self.names if n.startswith(left)]:
-            del self.names[old]
+        for part in _PARTS:
+            self.names.pop(name + part, None)
         self.names[name] = value
 
     def region(self, end: ops.Terminator, args: Sequence[ops.Value] = ()) -> ops.Region:
@@ -193,7 +195,8 @@ def merge(
     first, others = arms[0].names, [arm.names for arm in arms[1:]]
     in_all = set(first).intersection(*others)
     common = {n: v for n, v in first.items() if n in in_all}
-    moved = [n for n, v in common.items() if any(names[n] is not v for names in others)]
+    unlike = {n for names in others for n, v in names.items() if first.get(n) is not v}
+    moved = [n for n in common if n in unlike]
     results = []
     for name in moved:
         declared = frame.variables.get(name)

@@ -15,7 +15,7 @@ from sglc.compiler.lower.constant import constant_expr, constant_value
 from sglc.compiler.lower.expressions import lower_expr
 from sglc.compiler.lower.fit import holds_floats
 from sglc.compiler.lower.frame import CONTEXT, Frame, FunctionScope
-from sglc.compiler.lower.statements import lower_block, lower_return, returns_names
+from sglc.compiler.lower.statements import lower_block, lower_return
 from sglc.compiler.sample import Sample
 from sglc.ir import ops
 from sglc.ir.host import expr as host
@@ -58,15 +58,16 @@ class _Lowering:
         return Module(program, tuple(functions), externs, self.checked.sources, notes)
 
     def _scope(self, owner: facts.Owner, role: str | None, keeps_whole: bool) -> FunctionScope:
+        nodes = facts.body_nodes(owner)
         return FunctionScope(
             self,
             owner,
             role,
             lower_expr,
             lower_block,
-            facts.sites(owner, self.checked),
-            facts.joined_groups(owner),
-            facts.metas(owner, self.checked),
+            facts.sites(nodes, self.checked),
+            facts.joined_groups(nodes),
+            facts.metas(owner, nodes, self.checked),
             keeps_whole,
         )
 
@@ -109,7 +110,7 @@ class _Lowering:
                 for param, value in zip(program.params, params, strict=True)
             ),
             result=self.checked.results[program],
-            returns_names=returns_names(program),
+            returns_names=self.checked.results[program] is None,
         )
 
     def _externs(self) -> list[ExternDecl]:

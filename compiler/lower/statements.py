@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sglc.compiler import syntax
 from sglc.compiler.lower import appending, control, order
-from sglc.compiler.lower.facts import Owner, walk
+from sglc.compiler.lower.facts import Owner
 from sglc.compiler.lower.fit import fitted
 from sglc.compiler.lower.frame import CONTEXT, Frame
 from sglc.ir import ops
@@ -113,16 +113,12 @@ def lower_return(frame: Frame, node: syntax.Return | Owner) -> ops.Leave:
             value = fitted(frame, value, frame.checked.types[owner.result], node.value.span)
     appending.close_role(frame, frame.scope.role, node)
     if value is None and isinstance(owner, syntax.Program):
-        value = _bound_names(frame) if returns_names(owner) else frame.constant(None, node.span)
+        # a program that returns no value yields its names
+        yields_names = frame.checked.results[owner] is None
+        value = _bound_names(frame) if yields_names else frame.constant(None, node.span)
     if value is None and frame.checked.results[owner] is not None:
         value = frame.constant(None, node.span)
     return ops.Leave((frame.context,) if value is None else (frame.context, value))
-
-
-def returns_names(program: syntax.Program) -> bool:
-    """A program that returns no value yields its names."""
-    returns = (n for s in program.body for n in walk(s) if isinstance(n, syntax.Return))
-    return all(node.value is None for node in returns)
 
 
 def _bound_names(frame: Frame) -> ops.Value:
