@@ -205,7 +205,7 @@ def map_ops(region: Region, function: Callable[[Op], Iterable[Op]]) -> Region:
     for op in region.ops:
         new.extend(function(rebuild(op, region=lambda r: map_ops(r, function))))
     is_same = len(new) == len(region.ops) and all(map(is_, new, region.ops))
-    return region if is_same else replace(region, ops=tuple(new))
+    return region if is_same else Region(region.args, tuple(new), region.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +228,8 @@ class Substitution:
         return rebuild(op, operand=self.value, path_item=self.path_item, region=self.region)
 
     def region(self, region: Region) -> Region:
-        return replace(
-            region,
-            ops=tuple(map(self.op, region.ops)),
-            end=rebuild_end(region.end, self.value),
-        )
+        new = tuple(map(self.op, region.ops))
+        return Region(region.args, new, rebuild_end(region.end, self.value))
 
 
 def prefix_paths(region: Region, prefix: Path) -> Region:

@@ -25,9 +25,6 @@ from dataclasses import fields, replace
 from typing import Any
 
 from sglc.ir import graph, ops
-from sglc.ir.host import expr as e
-from sglc.ir.host.expr import Expr
-from sglc.ir.host.walk import subexpressions
 from sglc.ir.module import Function, Module
 from sglc.ir.note import PassNote
 from sglc.ir.ops import Op, Region, Value
@@ -88,7 +85,7 @@ class _Numberer:
                 new.append(op)
         for key in here:
             del self.known[key]
-        return replace(region, ops=tuple(new), end=graph.rebuild_end(region.end, self.image))
+        return Region(region.args, tuple(new), graph.rebuild_end(region.end, self.image))
 
     def replace(self, op: Op, first: Op) -> bool:
         """Let the results of `first` stand for those of `op`, if it has as many."""
@@ -101,8 +98,9 @@ class _Numberer:
 
 def _named_results(op: Op) -> dict[str, Value]:
     """The results by their names (metas) or their places."""
+    results = graph.results(op)
     metas = dict(op.metas) if isinstance(op, ops.Gen | ops.Select) else {}
-    plain = graph.results(op)[: len(graph.results(op)) - len(metas)]
+    plain = results[: len(results) - len(metas)]
     return {str(place): value for place, value in enumerate(plain)} | metas
 
 
@@ -132,17 +130,15 @@ _COMPARED = {kind: _compared(kind) for kind in graph.SHAPES}
 
 def _part(item: Any, names: Mapping[int, Value]) -> Hashable:
     """The same of a field."""
-    if isinstance(item, Value):
+    kind = item.__class__
+    if kind is Value:
         return names.get(item.id, item)
-    if isinstance(item, Region):
+    if kind is tuple:
+        return tuple([_part(part, names) for part in item])
+    if kind is Region:
         return _region_shape(item, names)
-    if isinstance(item, ops.Piece):
+    if kind is ops.Piece:
         return (names.get(item.base.id, item.base), item.before, item.after)
-    if isinstance(item, tuple):
-        return tuple(_part(part, names) for part in item)
-    if isinstance(item, Expr):
-        # 1 == True == 1.0 in Python, which are three values here
-        return item, tuple(repr(c.value) for c in subexpressions(item) if isinstance(c, e.Const))
     assert isinstance(item, Hashable)
     return item
 
@@ -157,7 +153,7 @@ def _region_shape(region: Region, names: Mapping[int, Value]) -> Hashable:
     number(region.args)
     shapes: list[Hashable] = []
     for op in region.ops:
-        shapes.append((_shape(op, inner), tuple(name for name in _named_results(op))))
+        shapes.append((_shape(op, inner), tuple(_named_results(op))))
         number(graph.results(op))
     types = tuple(arg.type for arg in region.args)
     return types, tuple(shapes), type(region.end), _part(region.end.values, inner)

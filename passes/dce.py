@@ -85,7 +85,7 @@ class _Sweeper:
             else:
                 kept.append(op)
         end = graph.rebuild_end(_cut_end(region.end, masks), self.image)
-        return replace(region, ops=tuple(kept), end=end)
+        return Region(region.args, tuple(kept), end)
 
     def dissolve(self, op: ops.If) -> None:
         self.images.update((r.id, v) for r, v in zip(op.results, op.then.end.values, strict=True))

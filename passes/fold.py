@@ -54,7 +54,8 @@ class _Folder:
     def region(self, region: Region) -> Region:
         new: list[Op] = []
         end = self.add_ops(region.ops, new)
-        return replace(region, ops=tuple(new), end=end or graph.rebuild_end(region.end, self.image))
+        end = end or graph.rebuild_end(region.end, self.image)
+        return Region(region.args, tuple(new), end)
 
     def add_ops(self, old: tuple[Op, ...], new: list[Op]) -> Terminator | None:
         """Add the images of `old` to `new`. An arm that is taken for sure and jumps ends the region
@@ -111,7 +112,9 @@ def _is_bulky(constant: Expr) -> bool:
 def with_expr(op: ops.Let, expr: Expr) -> ops.Let:
     """The op with another expression over its operands, those that are no longer used left out."""
     order = operand_order(expr)
-    operands = tuple(dict.fromkeys(op.operands[index] for index in order))
+    operands = tuple(dict.fromkeys([op.operands[index] for index in order]))
+    if operands == op.operands:
+        return op if expr is op.expr else replace(op, expr=expr)
     places = {index: operands.index(op.operands[index]) for index in order}
     expr = map_operands(expr, lambda index: e.Operand(places[index]))
     return replace(op, expr=expr, operands=operands)

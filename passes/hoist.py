@@ -96,7 +96,7 @@ class _Hoister:
             if isinstance(op, _Loop):
                 op = self.loop(op, new)
             new.append(op)
-        return replace(region, ops=tuple(new), end=graph.rebuild_end(region.end, self.image))
+        return Region(region.args, tuple(new), graph.rebuild_end(region.end, self.image))
 
     def loop(self, op: _Loop, new: list[Op]) -> Op:
         """The loop without what its body need not do; that is added to `new`."""

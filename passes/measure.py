@@ -83,13 +83,10 @@ class Size:
 
     def settled(self, measure: Measure) -> Size:
         """With the run ended."""
-        most = measure.most(self.run)
-        return replace(
-            self,
-            least=self.least + measure.least(self.run),
-            most=plus(self.most, most),
-            run=(),
-        )
+        if not self.run:
+            return self
+        least, most = measure.least(self.run), measure.most(self.run)
+        return Size(self.least + least, plus(self.most, most), (), self.previous, self.has_begun)
 
     def begun(self, measure: Measure) -> Size:
         if self.has_begun:
@@ -103,7 +100,7 @@ class Size:
                 run[-1] += part
             elif part != "":
                 run.append(part)
-        return replace(self, run=tuple(run))
+        return Size(self.least, self.most, tuple(run), self.previous, self.has_begun)
 
     def with_pieces(self, pieces: Pieces, measure: Measure) -> Size:
         size = self
@@ -116,7 +113,8 @@ class Size:
 
     def grown(self, least: int, most: int | None) -> Size:
         """With this many settled tokens more."""
-        return replace(self, least=self.least + least, most=plus(self.most, most))
+        most = plus(self.most, most)
+        return Size(self.least + least, most, self.run, self.previous, self.has_begun)
 
     def opened(self, role: str, measure: Measure) -> Size:
         ways = [

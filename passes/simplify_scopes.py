@@ -38,6 +38,6 @@ def _function(function: Function) -> Function:
                 new.extend(op.body.ops)
             else:
                 new.append(op)
-        return replace(old, ops=tuple(new), end=graph.rebuild_end(old.end, image))
+        return Region(old.args, tuple(new), graph.rebuild_end(old.end, image))
 
     return replace(function, body=region(function.body))

@@ -72,24 +72,23 @@ def _allowed(op: Op, name: str, around: _Inside) -> tuple[type, ...]:
             return (ops.Yield,)
 
 
-def regions_have_their_arguments(function: Function) -> Iterator[str]:
-    for op in graph.walk(function.body):
-        match op:
-            case ops.For(inits=inits, body=body):
-                wanted = [None, IntType, *(v.type for v in inits)]
-                if not _args_match(body.args, wanted):
-                    yield f"the arguments of the body do not fit {shown(op)}"
-            case ops.While(inits=inits, test=test, body=body):
-                wanted = [IntType, *(v.type for v in inits)]
-                if not _args_match(test.args, wanted) or not _args_match(body.args, wanted):
-                    yield f"the arguments of the regions do not fit {shown(op)}"
-            case ops.Fork(context=context, body=body):
-                start = [] if context is None else [context.type]
-                if not _args_match(body.args, [*start, None, IntType]):
-                    yield f"the arguments of the body do not fit {shown(op)}"
-            case _:
-                if any(region.args for region in graph.regions(op)):
-                    yield f"regions of {shown(op)} have no arguments"
+def regions_have_their_arguments(op: Op) -> Iterator[str]:
+    match op:
+        case ops.For(inits=inits, body=body):
+            wanted = [None, IntType, *(v.type for v in inits)]
+            if not _args_match(body.args, wanted):
+                yield f"the arguments of the body do not fit {shown(op)}"
+        case ops.While(inits=inits, test=test, body=body):
+            wanted = [IntType, *(v.type for v in inits)]
+            if not _args_match(test.args, wanted) or not _args_match(body.args, wanted):
+                yield f"the arguments of the regions do not fit {shown(op)}"
+        case ops.Fork(context=context, body=body):
+            start = [] if context is None else [context.type]
+            if not _args_match(body.args, [*start, None, IntType]):
+                yield f"the arguments of the body do not fit {shown(op)}"
+        case _:
+            if any(region.args for region in graph.regions(op)):
+                yield f"regions of {shown(op)} have no arguments"
 
 
 def _args_match(args: tuple[Value, ...], wanted: Sequence[ValueType | type | None]) -> bool:
@@ -108,11 +107,10 @@ def _args_match(args: tuple[Value, ...], wanted: Sequence[ValueType | type | Non
     return True
 
 
-def regions_yield_the_results(function: Function) -> Iterator[str]:
-    for op in graph.walk(function.body):
-        for region, results in _yields(op):
-            if isinstance(region.end, ops.Yield) and not _match(region.end.values, results):
-                yield f"a `yield` does not match the results of {shown(op)}"
+def regions_yield_the_results(op: Op) -> Iterator[str]:
+    for region, results in _yields(op):
+        if isinstance(region.end, ops.Yield) and not _match(region.end.values, results):
+            yield f"a `yield` does not match the results of {shown(op)}"
 
 
 def _yields(op: Op) -> Iterator[tuple[Region, tuple[Value, ...]]]:
@@ -126,35 +124,33 @@ def _yields(op: Op) -> Iterator[tuple[Region, tuple[Value, ...]]]:
             yield body, (result,)
 
 
-def loops_carry_their_values(function: Function) -> Iterator[str]:
-    for op in graph.walk(function.body):
-        if isinstance(op, ops.For | ops.While) and not _match(op.inits, op.results):
-            yield f"what {shown(op)} carries does not match its results"
-        tests = (op.test,) if isinstance(op, ops.While) else ()
-        messages = (op.message,) if isinstance(op, ops.Require) else ()
-        for region in (*tests, *messages):
-            if len(region.end.values) != 1 or not is_host(region.end.values[0]):
-                yield f"the region of {shown(op)} does not yield one host value"
+def loops_carry_their_values(op: Op) -> Iterator[str]:
+    if isinstance(op, ops.For | ops.While) and not _match(op.inits, op.results):
+        yield f"what {shown(op)} carries does not match its results"
+    tests = (op.test,) if isinstance(op, ops.While) else ()
+    messages = (op.message,) if isinstance(op, ops.Require) else ()
+    for region in (*tests, *messages):
+        if len(region.end.values) != 1 or not is_host(region.end.values[0]):
+            yield f"the region of {shown(op)} does not yield one host value"
 
 
-def fork_fields(function: Function) -> Iterator[str]:
+def fork_fields(op: Op) -> Iterator[str]:
     """A fork yields its context, if it has one, and then its fields, whose names differ."""
-    for op in graph.walk(function.body):
-        if not isinstance(op, ops.Fork):
-            continue
-        if (op.context is None) != (op.contexts is None):
-            yield f"one of context and contexts is missing in {shown(op)}"
-        if len(set(op.fields)) != len(op.fields):
-            yield f"two fields have one name in {shown(op)}"
-        values = op.body.end.values
-        if op.contexts is not None:
-            first, values = values[:1], values[1:]
-            if not first or not isinstance(first[0].type, ContextType):
-                yield f"no context is yielded in {shown(op)}"
-            elif first[0].type.role != getattr(op.contexts.type, "role", None):
-                yield f"the role of the yielded context is not that of {shown(op)}"
-        if len(values) != len(op.fields) or not all(map(is_host, values)):
-            yield f"the yielded values are not the fields of {shown(op)}"
+    if not isinstance(op, ops.Fork):
+        return
+    if (op.context is None) != (op.contexts is None):
+        yield f"one of context and contexts is missing in {shown(op)}"
+    if len(set(op.fields)) != len(op.fields):
+        yield f"two fields have one name in {shown(op)}"
+    values = op.body.end.values
+    if op.contexts is not None:
+        first, values = values[:1], values[1:]
+        if not first or not isinstance(first[0].type, ContextType):
+            yield f"no context is yielded in {shown(op)}"
+        elif first[0].type.role != getattr(op.contexts.type, "role", None):
+            yield f"the role of the yielded context is not that of {shown(op)}"
+    if len(values) != len(op.fields) or not all(map(is_host, values)):
+        yield f"the yielded values are not the fields of {shown(op)}"
 
 
 def _match(values: tuple[Value, ...], results: tuple[Value, ...]) -> bool:

@@ -12,7 +12,7 @@ from sglc.ir.host.functions import FUNCTIONS
 from sglc.ir.host.operators import BINARY, UNARY
 from sglc.ir.host.walk import parts, subexpressions
 from sglc.ir.module import Function
-from sglc.ir.ops import BranchesType, ContextType, Value
+from sglc.ir.ops import BranchesType, ContextType, Op, Value
 from sglc.ir.textual.printer import value_text
 from sglc.ir.types import IntType
 
@@ -51,39 +51,47 @@ def is_host(value: Value) -> bool:
     return not isinstance(value.type, ContextType | BranchesType)
 
 
-def contexts_where_contexts(function: Function) -> Iterator[str]:
-    for op in graph.walk(function.body):
-        shape = graph.SHAPES[type(op)]
-        contexts = _CONTEXT_FIELDS.get(type(op), ())
-        for name in (*shape.results, *shape.operands):
-            wanted: type | None = None
-            if name in contexts:
-                wanted = ContextType
-            elif name == ("branches" if isinstance(op, ops.Join) else "contexts"):
-                wanted = BranchesType
-            elif name in _ANY_FIELDS.get(type(op), ()):
-                continue
-            for value in graph.values_in(getattr(op, name)):
-                if wanted is None and not is_host(value):
-                    yield f"{value_text(value)} of {shown(op)} is no host value"
-                if wanted is not None and not isinstance(value.type, wanted):
-                    kind = "contexts" if wanted is BranchesType else "a context"
-                    yield f"{value_text(value)} of {shown(op)} is not {kind}"
+def _wanted(kind: type[Op]) -> Iterator[tuple[str, type | None]]:
+    """The fields of a class of ops that hold values, with the type that those have; None is a host
+    value."""
+    shape = graph.SHAPES[kind]
+    for name in (*shape.results, *shape.operands):
+        if name in _CONTEXT_FIELDS.get(kind, ()):
+            yield name, ContextType
+        elif name == ("branches" if kind is ops.Join else "contexts"):
+            yield name, BranchesType
+        elif name not in _ANY_FIELDS.get(kind, ()):
+            yield name, None
 
 
-def paths_of_ints(function: Function) -> Iterator[str]:
-    for op in graph.walk(function.body):
-        for value in graph.path_values(op):
-            if not isinstance(value.type, IntType):
-                yield f"{value_text(value)} in the path of {shown(op)} is no int"
+_WANTED = {kind: tuple(_wanted(kind)) for kind in graph.SHAPES}
 
 
-def expressions_closed(function: Function) -> Iterator[str]:
+def contexts_where_contexts(op: Op) -> Iterator[str]:
+    for name, wanted in _WANTED[type(op)]:
+        for value in graph.values_in(getattr(op, name)):
+            if wanted is None and not is_host(value):
+                yield f"{value_text(value)} of {shown(op)} is no host value"
+            if wanted is not None and not isinstance(value.type, wanted):
+                kind = "contexts" if wanted is BranchesType else "a context"
+                yield f"{value_text(value)} of {shown(op)} is not {kind}"
+
+
+def paths_of_ints(op: Op) -> Iterator[str]:
+    for value in graph.path_values(op):
+        if not isinstance(value.type, IntType):
+            yield f"{value_text(value)} in the path of {shown(op)} is no int"
+
+
+def expressions_closed(op: Op) -> Iterator[str]:
     """Host expressions use operands that are there, names that are bound and known functions."""
-    for op in graph.walk(function.body):
-        if isinstance(op, ops.Let):
-            for problem in expression_problems(op.expr, len(op.operands)):
-                yield f"{problem} in {shown(op)}"
+    if isinstance(op, ops.Let):
+        for problem in expression_problems(op.expr, len(op.operands)):
+            yield f"{problem} in {shown(op)}"
+
+
+def defaults_closed(function: Function) -> Iterator[str]:
+    """So do the defaults of parameters, without operands."""
     for param in function.params:
         if param.default is not None:
             for problem in expression_problems(param.default, 0):
@@ -124,15 +132,14 @@ def _unbound(expr: e.Expr, bound: frozenset[str]) -> Iterator[str]:
             yield from _unbound(part, bound)
 
 
-def known_metas(function: Function) -> Iterator[str]:
+def known_metas(op: Op) -> Iterator[str]:
     """Metas and methods are those of the language; each meta and each option stands once."""
-    for op in graph.walk(function.body):
-        if isinstance(op, ops.Gen) and len(dict(op.options)) != len(op.options):
-            yield f"an option stands twice in {shown(op)}"
-        if isinstance(op, ops.Gen | ops.Select):
-            known = GEN_METAS if isinstance(op, ops.Gen) else SELECT_METAS
-            names = [name for name, _ in op.metas]
-            if len(set(names)) != len(names) or not set(names) <= set(known):
-                yield f"unknown or repeated metas in {shown(op)}"
-        if isinstance(op, ops.Select) and op.method not in SELECT_METHODS:
-            yield f"`{op.method}` is no method of select"
+    if isinstance(op, ops.Gen) and len(dict(op.options)) != len(op.options):
+        yield f"an option stands twice in {shown(op)}"
+    if isinstance(op, ops.Gen | ops.Select):
+        known = GEN_METAS if isinstance(op, ops.Gen) else SELECT_METAS
+        names = [name for name, _ in op.metas]
+        if len(set(names)) != len(names) or not set(names) <= set(known):
+            yield f"unknown or repeated metas in {shown(op)}"
+    if isinstance(op, ops.Select) and op.method not in SELECT_METHODS:
+        yield f"`{op.method}` is no method of select"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sglc.ir import graph, ops
+from sglc.ir import ops
 from sglc.ir.checks.shown import shown
-from sglc.ir.module import Function
-from sglc.ir.ops import BranchesType, ContextType, Value
+from sglc.ir.ops import BranchesType, ContextType, Op, Value
 
 
 def role(value: Value) -> str | None:
@@ -15,37 +14,34 @@ def role(value: Value) -> str | None:
     return value.type.role
 
 
-def appends_keep_the_role(function: Function) -> Iterator[str]:
-    for op in graph.walk(function.body):
-        if isinstance(op, ops.Append | ops.Control | ops.Gen | ops.Select | ops.Join):
-            if role(op.result) != role(op.context):
-                yield f"the role changes in {shown(op)}"
-        elif isinstance(op, ops.Call) and role(op.context) != role(op.source):
+def appends_keep_the_role(op: Op) -> Iterator[str]:
+    if isinstance(op, ops.Append | ops.Control | ops.Gen | ops.Select | ops.Join):
+        if role(op.result) != role(op.context):
             yield f"the role changes in {shown(op)}"
+    elif isinstance(op, ops.Call) and role(op.context) != role(op.source):
+        yield f"the role changes in {shown(op)}"
 
 
-def roles_open_and_close(function: Function) -> Iterator[str]:
-    for op in graph.walk(function.body):
-        if isinstance(op, ops.Start) and role(op.result) is not None:
-            yield f"a role stands open in {shown(op)}"
-        if isinstance(op, ops.Open):
-            if role(op.context) is not None:
-                yield f"a role stands open before {shown(op)}"
-            if role(op.result) != op.role:
-                yield f"the role is not that of the result in {shown(op)}"
-        if isinstance(op, ops.Close):
-            if role(op.context) is None:
-                yield f"no role stands open before {shown(op)}"
-            if role(op.result) is not None:
-                yield f"a role stands open after {shown(op)}"
+def roles_open_and_close(op: Op) -> Iterator[str]:
+    if isinstance(op, ops.Start) and role(op.result) is not None:
+        yield f"a role stands open in {shown(op)}"
+    if isinstance(op, ops.Open):
+        if role(op.context) is not None:
+            yield f"a role stands open before {shown(op)}"
+        if role(op.result) != op.role:
+            yield f"the role is not that of the result in {shown(op)}"
+    if isinstance(op, ops.Close):
+        if role(op.context) is None:
+            yield f"no role stands open before {shown(op)}"
+        if role(op.result) is not None:
+            yield f"a role stands open after {shown(op)}"
 
 
-def joins_match(function: Function) -> Iterator[str]:
+def joins_match(op: Op) -> Iterator[str]:
     """Branches end in the role state that they began in."""
-    for op in graph.walk(function.body):
-        match op:
-            case ops.Join(base=base, branches=branches) if role(branches) != role(base):
-                yield f"branches and base differ in their role in {shown(op)}"
-            case ops.Fork(context=Value() as start, contexts=Value() as ends):
-                if role(ends) != role(start):
-                    yield f"branches end in another role than they began in {shown(op)}"
+    match op:
+        case ops.Join(base=base, branches=branches) if role(branches) != role(base):
+            yield f"branches and base differ in their role in {shown(op)}"
+        case ops.Fork(context=Value() as start, contexts=Value() as ends):
+            if role(ends) != role(start):
+                yield f"branches end in another role than they began in {shown(op)}"

@@ -15,7 +15,8 @@ def subexpressions(expr: Expr) -> Iterator[Expr]:
     while waiting:
         found = waiting.pop()
         yield found
-        waiting.extend(reversed(parts(found)))
+        if inner := parts(found):
+            waiting.extend(reversed(inner))
 
 
 def parts(expr: Expr) -> list[Expr]:
@@ -38,9 +39,10 @@ def map_parts(expr: Expr, image: Callable[[Expr], Expr]) -> Expr:
 
 
 def map_operands(expr: Expr, image: Callable[[int], Expr]) -> Expr:
-    """The expression with `image(i)` put for each `Operand(i)`."""
+    """The expression with `image(i)` put for each `Operand(i)`; the same where none changes."""
     if isinstance(expr, Operand):
-        return image(expr.index)
+        new = image(expr.index)
+        return expr if new == expr else new
     return map_parts(expr, lambda part: map_operands(part, image))
 
 
