@@ -25,6 +25,7 @@ from sglc.runtime.row_order import Arrival, Planned, RowOrder, Shuffled
 WINDOW = 256  # rows in flight
 AHEAD = 4  # windows
 BURST = 128  # rows started between two steps, so that the engine works while the next are read
+OBJECTS_BETWEEN_SEARCHES = 200_000  # of Python, made more than freed; some 40 MB
 ORDERS = ("planned", "arrival", "random")
 
 
@@ -64,13 +65,17 @@ def run(
 
 
 @contextmanager
-def _old_heap_left_alone() -> Iterator[None]:
-    """What lives already is not searched for cycles: a third of the host's time otherwise (a
-    thousand short rows; torch and a model's vocabulary are half a million objects)."""
+def _few_searches_for_cycles() -> Iterator[None]:
+    """A run makes many objects and hardly a cycle. What lives already is not searched (torch and a
+    model's vocabulary are half a million objects), and the rest seldom: together half of the host's
+    time otherwise (a thousand short rows)."""
+    thresholds = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(OBJECTS_BETWEEN_SEARCHES, *thresholds[1:])
     try:
         yield
     finally:
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
 
 
@@ -95,7 +100,7 @@ def _run(
     source = iter(rows)
     num_read = 0
     is_read = False
-    with _old_heap_left_alone():
+    with _few_searches_for_cycles():
         try:
             while not is_read or upcoming or places:
                 first = num_read
