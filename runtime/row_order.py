@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from sglc.runtime.beginnings import common_len
 from sglc.runtime.row import BoundRow
 
-LEAST_SHARED = 4 * 32  # bytes of beginnings, in excess of what all share: about 8 tokens of text
+LEAST_SHARED = 32  # bytes of beginnings, in excess of what all share: about 8 tokens of text
 
 Beginnings = Callable[[Iterable[BoundRow]], dict[int, bytes]]
 Waiting = tuple[int, BoundRow]  # a row and its place among those read
@@ -162,7 +163,7 @@ class Planned:
             lowest, highest = min(found.values()), max(found.values())
             self._lowest = lowest if self._lowest is None else min(self._lowest, lowest)
             self._highest = max(self._highest, highest)
-            self._num_common = _common_len(self._lowest, self._highest)
+            self._num_common = common_len(self._lowest, self._highest)
         for place, row in self._fresh.items():
             group = self._group(found.get(row.index, b""))
             group.waiting[place] = row
@@ -173,7 +174,7 @@ class Planned:
         """The group of a row: that of the nearest beginning, or a new one."""
         at = bisect_left(self._known, (beginning, 0))
         near = self._known[max(0, at - 1) : at + 1]
-        shared = [(_common_len(beginning, known), number) for known, number in near]
+        shared = [(common_len(beginning, known), number) for known, number in near]
         most, number = max(shared, default=(0, -1))
         if most >= self._num_common + LEAST_SHARED:
             return self._groups[number]
@@ -189,11 +190,3 @@ class Planned:
         while self._groups[self._known[at][1]] is not group:
             at += 1
         del self._groups[self._known.pop(at)[1]]
-
-
-def _common_len(a: bytes, b: bytes) -> int:
-    """The number of bytes that `a` and `b` start with in common."""
-    most = min(len(a), len(b))
-    if a[:most] == b[:most]:
-        return most
-    return bisect_left(range(most), True, key=lambda i: a[: i + 1] != b[: i + 1])

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from sglc.codegen.plan import Constant
+from sglc.runtime.machine.batch_encoder import BatchEncoder
 from sglc.runtime.model.spec import Tokenizer
 
 Piece = str | int  # text, or the id of a control token
@@ -65,6 +67,7 @@ class StretchEncoder:
 
     def __init__(self, tokenizer: Tokenizer, constants: Sequence[Constant] = ()) -> None:
         self._tokenizer = tokenizer
+        self._batches = BatchEncoder(tokenizer)
         self._constants: dict[str, list[Constant]] = {}
         for constant in sorted(constants, key=lambda c: -len(c.text)):
             if len(constant.text) >= _KEY_LEN:
@@ -77,8 +80,7 @@ class StretchEncoder:
         todo: dict[str, list[int]] = {}  # run -> its ids, filled below
         drafts = [self._draft(runs_of(pieces), todo) for pieces in stretches]
         if todo:
-            texts = list(todo)
-            for text, ids in zip(texts, self._tokenizer.encode_batch(texts), strict=True):
+            for text, ids in zip(todo, self._batches.encode(list(todo)), strict=True):
                 todo[text].extend(ids)
                 self._remember(text, ids)
         return [Encoded(head, _flat(parts)) for head, parts in drafts]
@@ -151,4 +153,4 @@ class StretchEncoder:
 
 
 def _flat(parts: Iterable[Sequence[int]]) -> list[int]:
-    return [token_id for part in parts for token_id in part]
+    return list(chain.from_iterable(parts))

@@ -7,7 +7,6 @@ them in tokens, and that is all that is asked here.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -30,7 +29,7 @@ def beginnings(plan: Plan, spec: ModelSpec, rows: Iterable[BoundRow]) -> dict[in
     for row in rows:
         machine.start(row)
     machine.step()
-    found = {index: _bytes(prefix) for index, prefix in engine.prefixes.items()}
+    found = {index: prefix.beginning() for index, prefix in engine.prefixes.items()}
     machine.close()
     return found
 
@@ -68,18 +67,21 @@ class _ByteTokenizer:
 
 
 class _Text:
-    """A prefix: some tokens after others."""
+    """A prefix: some tokens after others, a byte each."""
 
     __slots__ = ("__weakref__", "before", "num_tokens", "tokens")
 
     def __init__(self, before: _Text | None, tokens: Sequence[int]) -> None:
         self.before = before
-        self.tokens = array("i", tokens)
+        self.tokens = _low_bytes(tokens)
         self.num_tokens: int = len(tokens) + (before.num_tokens if before else 0)
 
+    def beginning(self) -> bytes:
+        before = self.before.beginning() if self.before else b""
+        return (before + self.tokens)[:MOST]
+
     def token_ids(self) -> list[int]:
-        before = self.before.token_ids() if self.before else []
-        return before + self.tokens.tolist()
+        return list(self.beginning())
 
 
 class _Deaf:
@@ -88,7 +90,7 @@ class _Deaf:
     def __init__(self) -> None:
         self.stats = EngineStats()
         self.root = _Text(None, ())
-        self.prefixes: dict[int, Prefix] = {}
+        self.prefixes: dict[int, _Text] = {}
 
     @property
     def is_idle(self) -> bool:
@@ -99,6 +101,7 @@ class _Deaf:
         return _Text(prefix, tokens)
 
     def submit(self, request: Request) -> None:
+        assert isinstance(request.prefix, _Text)
         self.prefixes.setdefault(request.order[0], request.prefix)
 
     def cancel(self, request: Request) -> None:
@@ -108,5 +111,10 @@ class _Deaf:
         return []
 
 
-def _bytes(prefix: Prefix) -> bytes:
-    return array("i", prefix.token_ids()[:MOST]).tobytes()
+def _low_bytes(tokens: Sequence[int]) -> bytes:
+    """Control tokens and the plan's constants have ids above 255. Two ids may then look alike: that
+    costs nothing but an order that is not the best."""
+    try:
+        return bytes(tokens)
+    except ValueError:
+        return bytes([token & 255 for token in tokens])
