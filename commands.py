@@ -71,13 +71,13 @@ def check(args: argparse.Namespace) -> int:
 def compile_plan(args: argparse.Namespace) -> int:
     """Compile a program to a plan file."""
     from sglc.codegen.plan_file import write_plan
+    from sglc.output_file import refuse_inputs, write_whole
 
+    output = Path(args.output or Path(args.file).with_suffix(".bin").name)
+    refuse_inputs(output, [args.file, args.sample])
     result = _compile(args, _session(args.model))
     data = write_plan(result.plan)
-    output = Path(args.output or Path(args.file).with_suffix(".bin").name)
-    partial = output.with_name(output.name + ".new")
-    partial.write_bytes(data)
-    partial.replace(output)
+    write_whole(output, data)
     for note in result.notes:
         say(note)
     say(f"wrote {output} ({len(data):,} bytes)")
@@ -88,8 +88,10 @@ def run_rows(args: argparse.Namespace) -> int:
     """Run a plan, or a program compiled on the spot, over rows."""
     _let_waiting_threads_sleep()
 
+    from sglc.output_file import refuse_inputs
     from sglc.runtime.job import Job, run_job
 
+    refuse_inputs(args.profile, [args.file, args.inputs, *args.extern])
     if args.retry_errors and args.output is None:
         raise UsageError("--retry-errors needs the -o file whose failed rows are to run again")
     plan, session = _plan_and_model(args)
@@ -172,8 +174,10 @@ def explain(args: argparse.Namespace) -> int:
     from sglc.explain.rehearse import row_kv_if_known
     from sglc.explain.report import Report
     from sglc.explain.terminal import show
+    from sglc.output_file import refuse_inputs, write_whole
     from sglc.runtime.profile import read_profile
 
+    refuse_inputs(args.html, [args.file, args.inputs, args.profile, *args.extern])
     if args.profile is not None and args.inputs is None:
         raise UsageError("--profile is compared with what is predicted: give the run's --inputs")
     profile = None if args.profile is None else read_profile(args.profile)
@@ -182,7 +186,7 @@ def explain(args: argparse.Namespace) -> int:
     row_kv = row_kv_if_known(plan, spec) if batch is None else batch.row_kv
     report = Report(plan, row_kv, batch, profile)
     if args.html is not None:
-        Path(args.html).write_text(page(report.page_data()), encoding="utf-8")
+        write_whole(Path(args.html), page(report.page_data()).encode())
         say(f"wrote {args.html}")
     if args.json:
         print(json.dumps(report.as_json()))

@@ -88,7 +88,8 @@ def read_plan(source: bytes | Path) -> Plan:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _parse(data, name)
     except OSError as error:
-        raise PlanError(f"{name} cannot be read: {error.strerror or error}") from error
+        reason = (error.strerror or str(error)).lower()
+        raise PlanError(f"{name} cannot be read: {reason}") from error
 
 
 def _parse(data: bytes | mmap.mmap, name: str) -> Plan:

@@ -39,8 +39,10 @@ def parse(source: Source, file: int) -> tuple[syntax.File | None, list[Diagnosti
 
 
 def _forbidden_characters(text: SourceText) -> list[Diagnostic]:
-    """NUL, which recovery needs for itself, and halves of surrogate pairs, which are no text."""
-    return [
-        text.error("E0110", f"U+{ord(m[0]):04X} cannot stand in a program", m.start(), m.end())
-        for m in re.finditer(r"[\x00\ud800-\udfff]", text.text)
-    ]
+    """NUL, which recovery needs for itself, and halves of surrogate pairs, which are no text. The
+    first is told alone: a file with many is no program at all."""
+    found = re.search(r"[\x00\ud800-\udfff]", text.text)
+    if found is None:
+        return []
+    message = f"U+{ord(found[0]):04X} cannot stand in a program"
+    return [text.error("E0110", message, found.start(), found.end())]

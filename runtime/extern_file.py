@@ -43,9 +43,11 @@ def check_externs(
 
 
 def _run_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ExternError(f"--extern {path}: there is no such file")
     spec = importlib.util.spec_from_file_location(f"sglc_extern_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise ExternError(f"--extern {path}: expected a Python file")
+    if spec is None or spec.loader is None:
+        raise ExternError(f"--extern {path}: expected a Python file, with a name in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses and pickling look modules up there
     try:

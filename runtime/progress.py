@@ -63,14 +63,15 @@ class Progress:
         asked = self._stats.requests + self._stats.merged_requests
         merged = self._stats.merged_requests / asked if asked else 0
         shared = f", {merged:.0%} of gens shared" if merged else ""
-        line = f"{num_done:,} rows{failed} in {_clock(seconds)}: {self._rates(num_done)}{shared}"
+        rows = "1 row" if num_done == 1 else f"{num_done:,} rows"
+        line = f"{rows}{failed} in {_clock(seconds)}: {self._rates(num_done)}{shared}"
         return "\n".join([line, *(f"note: {note}" for note in self._stats.notes)])
 
     def _rates(self, num_done: int) -> str:
         seconds = max(time.monotonic() - self._start, 1e-9)
         stats = self._stats
         rates = (
-            f"{(num_done - self._num_before) / seconds:.3g} rows/s, "
+            f"{_rate((num_done - self._num_before) / seconds)} rows/s, "
             f"prefill {stats.prefilled_tokens / seconds:,.0f} tok/s, "
             f"decode {stats.decoded_tokens / seconds:,.0f} tok/s"
         )
@@ -105,6 +106,11 @@ class FetchProgress:
             print(f"\r{num_bytes / total:4.0%}", end=end, file=sys.stderr, flush=True)
             self._shown = now
         self._shown = self._shown or now
+
+
+def _rate(rate: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
 def _clock(seconds: float) -> str:

@@ -51,13 +51,14 @@ class CommandLine:
             elif not module.is_partial:
                 consts = [n for n, d in module.names.items() if isinstance(d.decl, syntax.Const)]
                 near = nearest(name, consts)
-                listed = ", ".join(f"`{n}`" for n in consts) or "none"
+                listed = ", ".join(f"`{n}`" for n in consts)
+                known = f"the consts are {listed}" if consts else "the file declares no const"
                 report.error(
                     "E0508",
                     f"there is no const `{name}` to define",
                     self.place(line, 10, len(name)),
                     "unknown",
-                    help=f"did you mean `{near}`?" if near else f"the consts are {listed}",
+                    help=f"did you mean `{near}`?" if near else known,
                 )
         return found
 

@@ -19,6 +19,7 @@ from sglc.runtime.row import RowFailed
 from sglc.runtime.rows.bind import InputError, InputRow, RowBinder
 from sglc.runtime.rows.json_lines import BadJson, parse_line, read_lines
 
+# how a file of another format begins
 _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x1f\x8b", "is compressed with gzip; pipe it: zcat {0} | sglc run ... --inputs -"),
     (
@@ -52,7 +53,7 @@ class RowFile:
         self._bytes_read = 0
         self._binder = binder
         self._limit = limit
-        self._stream = stream or (sys.stdin.buffer if name == "-" else _open(name))
+        self._stream = stream or _open(name)
         self.is_file = name != "-" and stream is None and Path(name).is_file()
         self._num_bytes = Path(name).stat().st_size if self.is_file else 0
 
@@ -95,6 +96,7 @@ def read_values(name: str) -> Iterator[tuple[str, Value]]:
     InputError, for a bad line too."""
     num_rows = 0
     with _open(name) as stream:
+        name = "stdin" if name == "-" else name
         for number, line in read_lines(stream):
             if num_rows == 0:
                 _refuse_other_formats(name, line)
@@ -110,6 +112,8 @@ def read_values(name: str) -> Iterator[tuple[str, Value]]:
 
 
 def _open(name: str) -> BinaryIO:
+    if name == "-":
+        return sys.stdin.buffer
     path = Path(name)
     try:
         if path.is_dir():
@@ -131,11 +135,14 @@ def digest_of(name: str, num_rows: int) -> bytes | None:
 
 
 def _refuse_other_formats(name: str, line: bytes) -> None:
-    """Raise InputError when the first line shows that the whole file is not JSON Lines."""
+    """Raise InputError when the name or the first line shows that the file is not JSON Lines."""
     for magic, what in _MAGIC:
         if line.startswith(magic):
             raise InputError(f"{name} {what.format(name)}")
     start = line.strip()
+    if not start.startswith(b"{") and (b"\0" in start or name.endswith((".csv", ".tsv"))):
+        what = "not text" if b"\0" in start else "a table of text"
+        raise InputError(f"{name} is {what}; expected JSON Lines, one object a line")
     if start == b"{":
         raise InputError(
             f"{name} holds an object spread over lines; JSON Lines has one whole object a line "

@@ -187,7 +187,7 @@ def test_cut_off_names_both_sizes(plan: p.Plan) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match=r"`no\.bin` cannot be read: No such file"):
+    with pytest.raises(PlanError, match=r"`no\.bin` cannot be read: no such file"):
         read_plan(tmp_path / "no.bin")
 
 

@@ -162,6 +162,11 @@ def test_bytes_that_are_no_text() -> None:
     )
 
 
+def test_a_file_of_another_kind_is_one_error() -> None:
+    _, found = parse(Source("t.sgl", "P\0\0\0{}\n\0"), 0)
+    assert [(d.code, d.primary.span.col) for d in found] == [("E0110", 2)]
+
+
 def test_a_file_that_is_no_text_is_reported_where_it_lies(tmp_path: Path) -> None:
     (tmp_path / "b.sgl").write_bytes(b'const X = "\xff"\n')
     (tmp_path / "a.sgl").write_text('import "b.sgl"\n\nprogram p():\n    "{X}"\n    gen y\n')

@@ -53,6 +53,11 @@ def test_the_last_line(clock: Clock) -> None:
     told = Progress(STATS)
     clock.now += 3700
     assert told.summary(3700, 2).startswith("3,700 rows, 2 failed in 1:01:40: 1 rows/s, ")
+    clock.now += 0.5
+    assert Progress(STATS).summary(1, 0).startswith("1 row in 0.0 s: ")
+    fast = Progress(STATS)
+    clock.now += 0.5
+    assert fast.summary(1234, 0).startswith("1,234 rows in 0.5 s: 2,468 rows/s, ")
     shared = Progress(EngineStats(requests=50, merged_requests=150))
     assert shared.summary(10, 0).endswith(", 75% of gens shared")
 

@@ -210,6 +210,22 @@ def test_a_first_row_that_is_an_array_is_just_a_bad_row(tmp_path: Path) -> None:
     assert [type(row.row) for row in read(path)] == [RowFailed, BoundRow]
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "what"),
+    [
+        ("data.csv", b"text,n\na,1\n", "a table of text"),
+        ("data.bin", b"P\x0c\0\0", "not text"),
+    ],
+)
+def test_files_that_are_no_rows(tmp_path: Path, name: str, data: bytes, what: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=f"{name} is {what}; expected JSON Lines"):
+        read(path)
+    path.write_bytes(b'{"text": "a"}\n')  # whatever its name
+    assert [type(row.row) for row in read(path)] == [BoundRow]
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read .*nothing.jsonl: no such file or directory"):
         read(tmp_path / "nothing.jsonl")
