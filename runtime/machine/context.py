@@ -117,27 +117,19 @@ class Context:
         """This context, with what stands at the start of one without roles (BOS, or nothing)."""
         if self.has_begun:
             return self
-        return replace(self, stretch=_linked(self.stretch, markup.start), has_begun=True)
+        return self._with(_linked(self.stretch, markup.start), self.transcript)
 
     def append(self, text: str, markup: Markup) -> Context:
         if not text:
             return self
         begun = self.begun(markup)
-        return replace(
-            begun,
-            stretch=Link(begun.stretch, text),
-            transcript=Link(begun.transcript, Said(text)),
-        )
+        return begun._with(Link(begun.stretch, text), Link(begun.transcript, Said(text)))
 
     def control(self, token_id: int, markup: Markup) -> Context:
         # a program that writes BOS itself does not get a second one
         is_own_start = not self.has_begun and markup.start == (token_id,)
-        begun = replace(self, has_begun=True) if is_own_start else self.begun(markup)
-        return replace(
-            begun,
-            stretch=Link(begun.stretch, token_id),
-            transcript=Link(begun.transcript, Marked(token_id)),
-        )
+        begun = self if is_own_start else self.begun(markup)
+        return begun._with(Link(begun.stretch, token_id), Link(begun.transcript, Marked(token_id)))
 
     def open(self, role: str, markup: Markup) -> Context:
         pieces = markup.opening.get((self.last_role, role))
@@ -168,18 +160,20 @@ class Context:
 
     def with_stretch(self, settled: Settled, text: str) -> Context:
         """The same context with a longer settled part and `text` as its open stretch."""
-        return replace(self, settled=settled, stretch=_linked(None, [text]), has_begun=True)
+        return self._with(_linked(None, [text]), self.transcript, settled)
 
     def answered(self, settled: Settled, text: str, rest: str = "") -> Context:
         """After a gen or select that appended `text`, of which `rest` is not among the tokens."""
         said = Link(self.transcript, Said(text)) if text else self.transcript
-        return replace(
-            self,
-            settled=settled,
-            stretch=_linked(None, [rest]),
-            transcript=said,
-            has_begun=True,
-        )
+        return self._with(_linked(None, [rest]), said, settled)
+
+    def _with(
+        self, stretch: Link[Piece] | None, said: Link[Step] | None, settled: Settled | None = None
+    ) -> Context:
+        """This context, begun, after it changed in its own role. Every append makes one of these,
+        and `replace` takes several times as long."""
+        settled = self.settled if settled is None else settled
+        return Context(settled, stretch, said, self.role, self.last_role, has_begun=True)
 
     def text_since(self, before: Context) -> str:
         """What this context says and `before`, which it grew from, does not; no markup."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 
 from sglc.codegen.plan import Gen, PlanConstraint
 from sglc.ir.host.expr import Value
@@ -20,6 +20,7 @@ from sglc.runtime.engine.request import (
 from sglc.runtime.machine.context import Context, Settled
 from sglc.runtime.machine.options import GenOptions, gen_options
 from sglc.runtime.machine.reasoning import split_reasoning
+from sglc.runtime.machine.reuse import MergeKey
 from sglc.runtime.machine.seeds import explicit_seed, own_seed
 from sglc.runtime.machine.setting import Setting, path_of
 from sglc.runtime.machine.stretch import Encoded
@@ -150,8 +151,7 @@ class _Execution:
 
     def _ask_value(self, sample: int) -> None:
         before = self._thoughts[sample]
-        left = self._sampling.max_tokens - before.num_spent
-        sampling = replace(self._sampling, max_tokens=left)
+        sampling = _with_room(self._sampling, self._sampling.max_tokens - before.num_spent)
         seed, then = self._seed(sample, self._path), partial(self._answered, sample)
         self._ask(sample, before.settled, sampling, seed, self._constraint, then)
 
@@ -164,9 +164,10 @@ class _Execution:
         constraint: PlanConstraint | None,
         then: Callable[[Result], None],
     ) -> None:
-        is_fixed = sampling.is_greedy or self._options.seed is not None
-        source = constraint.source if constraint else None
-        key = ("gen", settled.key, sampling, source, None if sampling.is_greedy else seed)
+        key: MergeKey | None = None
+        if sampling.is_greedy or self._options.seed is not None:
+            source = constraint.source if constraint else None
+            key = ("gen", settled.key, sampling, source, None if sampling.is_greedy else seed)
         request = GenRequest(
             settled.prefix,
             sampling,
@@ -179,7 +180,7 @@ class _Execution:
             self._task,
             request,
             then,
-            key if is_fixed else None,
+            key,
             is_shared=self._gen.is_shared,
         )
 
@@ -205,7 +206,7 @@ class _Execution:
             raise RowFailure("budget_too_small", message)
         # a text of the value may have taken more tokens than it has alone, with the end of the gen
         # before it: the value becomes whole nevertheless
-        return replace(sampling, max_tokens=max(max_tokens - spent, fewest))
+        return _with_room(sampling, max(max_tokens - spent, fewest))
 
     def _seed(self, sample: int, path: Sequence[int]) -> int:
         if self._options.seed is not None:
@@ -264,6 +265,16 @@ class _Execution:
             elif name == "logprobs":
                 sample[name] = [_logprob(tokenizer, logprob) for logprob in result.logprobs]
         return sample
+
+
+def _with_room(sampling: Sampling, max_tokens: int) -> Sampling:
+    return sampling if sampling.max_tokens == max_tokens else _budgeted(sampling, max_tokens)
+
+
+@lru_cache(maxsize=4096)
+def _budgeted(sampling: Sampling, max_tokens: int) -> Sampling:
+    """The same few in every row."""
+    return replace(sampling, max_tokens=max_tokens)
 
 
 def _checked(result: Result) -> GenResult:
