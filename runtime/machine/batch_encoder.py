@@ -16,32 +16,31 @@ _REMEMBERED = 64  # beginnings
 class BatchEncoder:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._heads: dict[str, list[int]] = {}  # ids of beginnings, the last used at the end
+        # beginning -> its stable part, whose ids do not depend on what follows the beginning, and
+        # those ids; the last used at the end
+        self._known: dict[str, tuple[str, list[int]]] = {}
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        cuts = self._cuts([text for text in texts if len(text) >= LEAST])
-        parts = [(text[: cuts.get(text, 0)], text[cuts.get(text, 0) :]) for text in texts]
-        heads = dict.fromkeys(head for head, _ in parts if head)
-        new = dict.fromkeys(part for pair in parts for part in pair if part not in self._heads)
-        new.pop("", None)
-        ids = dict(zip(new, self._tokenizer.encode_batch(list(new)), strict=True))
-        ids |= self._heads | {"": []}
-        for head in heads:
-            self._heads.pop(head, None)
-            self._heads[head] = ids[head]
-        for head in list(self._heads)[:-_REMEMBERED]:
-            del self._heads[head]
-        return [ids[head] + ids[rest] for head, rest in parts]
+        beginnings = shared_beginnings(
+            [*(text for text in texts if len(text) >= LEAST), *self._known]
+        )
+        begun = [text[: beginnings.get(text, 0)] for text in texts]
+        heads = {beginning: self._stable(beginning) for beginning in dict.fromkeys(begun)}
+        rests = [text[len(heads[b]) :] for text, b in zip(texts, begun, strict=True)]
+        unknown = [head for beginning, head in heads.items() if beginning not in self._known]
+        todo = list(dict.fromkeys(part for part in [*unknown, *rests] if part))
+        ids = dict(zip(todo, self._tokenizer.encode_batch(todo), strict=True)) | {"": []}
+        for beginning, head in heads.items():
+            _, head_ids = self._known.pop(beginning, None) or (head, ids[head])
+            self._known[beginning] = head, head_ids
+        encoded = [
+            self._known[beginning][1] + ids[rest]
+            for beginning, rest in zip(begun, rests, strict=True)
+        ]
+        for beginning in list(self._known)[:-_REMEMBERED]:
+            del self._known[beginning]
+        return encoded
 
-    def _cuts(self, texts: Sequence[str]) -> dict[str, int]:
-        """Where each text that begins as others do may be cut: its ids are those of both parts."""
-        stable: dict[str, int] = {}  # beginning -> where its ids no longer depend on what follows
-        cuts: dict[str, int] = {}
-        shared = shared_beginnings([*texts, *self._heads])
-        for text in texts:
-            if text in shared:
-                beginning = text[: shared[text]]
-                if beginning not in stable:
-                    stable[beginning] = self._tokenizer.stable_len(beginning)
-                cuts[text] = stable[beginning]
-        return cuts
+    def _stable(self, beginning: str) -> str:
+        known = self._known.get(beginning)
+        return known[0] if known else beginning[: self._tokenizer.stable_len(beginning)]

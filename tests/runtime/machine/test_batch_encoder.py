@@ -66,7 +66,7 @@ def test_no_more_beginnings_are_remembered_than_said(greedy_tokenizer):
     for n in range(200):
         header = f"{n} words that two rows begin with. " * 12
         encoder.encode([header + "a", header + "b"])
-    assert len(encoder._heads) <= 64
+    assert len(encoder._known) <= 64
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["", "a", ""]])
