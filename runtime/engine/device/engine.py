@@ -159,7 +159,6 @@ class DeviceEngine(ScheduledEngine):
     def _launch_prefill(self) -> None:
         prefill = PrefillPlanner(self._step_tokens).add(self._prefilling)
         logits, places = self._prefill_step.run(prefill)
-        self._turns.note_prefill(prefill.num_rows)
         self._note_segments(prefill.segments.values())
         flight = self._start(prefill, logits, places)
         gone: set[Job] = {self._lanes.lane(lane).job for lane in flight.lanes.tolist()}
@@ -168,6 +167,7 @@ class DeviceEngine(ScheduledEngine):
             flight.scores = ScoreReads(scored, logits, [places[read] for read in scored])
             gone.update(job for job in flight.scores.jobs if job.choices.is_asked)
         self._prefilling = [job for job in self._prefilling if job not in gone]
+        self._turns.note_prefill(prefill.num_rows, len(self._prefilling))
         self._flights.append(flight)
 
     def _start(self, prefill: Prefill, logits: Tensor, places: dict[Read, int]) -> Flight:

@@ -9,6 +9,7 @@ gen): the rule that is never more than twice as dear as knowing when the others 
 from __future__ import annotations
 
 from sglc.runtime.engine.job import Job
+from sglc.runtime.engine.tree import Node
 
 FULL_STEP = 2048  # prompt tokens from which a prefill is bound by arithmetic, not by the weights
 MOST_STEPS = 16  # decode steps that a prompt waits at most
@@ -18,13 +19,18 @@ class Turns:
     def __init__(self, step_tokens: int) -> None:
         self._full_step = min(FULL_STEP, step_tokens)
         self._num_pending = 0  # prompt tokens that wait, about
+        self._counted: dict[Node, int] = {}  # how many of a node's tokens were, for all jobs below
         self._cost = 0  # of waiting so far, in places left empty
         self._num_steps = 0  # decode steps since the last prefill
 
     def add(self, job: Job) -> None:
         """`job` was admitted, or has more text to run."""
-        alone = (node for node in job.prompt() if node.locks <= 1)
-        self._num_pending += 1 + sum(len(node.tokens) - node.num_computed for node in alone)
+        self._num_pending += 1
+        for node in job.prompt():
+            known = max(node.num_computed, self._counted.get(node, 0))
+            if len(node.tokens) > known:
+                self._num_pending += len(node.tokens) - known
+                self._counted[node] = len(node.tokens)
 
     def is_prefill_due(self, num_waiting: int, num_running: int) -> bool:
         return (
@@ -34,8 +40,11 @@ class Turns:
             or self._num_steps >= MOST_STEPS
         )
 
-    def note_prefill(self, num_tokens: int) -> None:
-        self._num_pending = max(0, self._num_pending - num_tokens)
+    def note_prefill(self, num_tokens: int, num_waiting: int) -> None:
+        """A prefill was launched, which left so many jobs with more to run."""
+        self._num_pending = max(0, self._num_pending - num_tokens) if num_waiting else 0
+        if not num_waiting:
+            self._counted.clear()
         self._cost = self._num_steps = 0
 
     def note_decode(self, num_waiting: int) -> None:

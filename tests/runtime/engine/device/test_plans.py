@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -86,24 +87,24 @@ def test_rows_that_see_the_same_share_one_extent() -> None:
 
 
 class _Node:
-    locks, num_computed = 1, 0
+    num_computed = 0
 
     def __init__(self, size: int) -> None:
         self.tokens = array("i", range(size))
 
 
 class _Job:
-    def __init__(self, size: int) -> None:
-        self._node = _Node(size)
+    def __init__(self, *nodes: _Node) -> None:
+        self._nodes = nodes
 
-    def prompt(self) -> list[_Node]:
-        return [self._node]
+    def prompt(self) -> Sequence[_Node]:
+        return self._nodes
 
 
 def decode_steps_before_prefill(num_tokens: int, num_waiting: int, num_running: int) -> int:
     turns = Turns(8192)
     for _ in range(num_waiting):
-        turns.add(_Job(num_tokens))  # type: ignore[arg-type]
+        turns.add(_Job(_Node(num_tokens)))  # type: ignore[arg-type]
     steps = 0
     while not turns.is_prefill_due(num_waiting, num_running):
         turns.note_decode(num_waiting)
@@ -125,3 +126,27 @@ def test_prompts_wait_until_waiting_costs_a_step(
     num_tokens: int, num_waiting: int, num_running: int, steps: int
 ) -> None:
     assert decode_steps_before_prefill(num_tokens, num_waiting, num_running) == steps
+
+
+def test_a_text_that_many_wait_for_is_counted_once_and_until_it_is_run() -> None:
+    """Eight questions of 96 tokens about each of 8 documents of 1,024, in steps of 4,096."""
+    turns = Turns(4096)
+    for _ in range(8):
+        document = _Node(1024)
+        for _ in range(8):
+            turns.add(_Job(document, _Node(96)))  # type: ignore[arg-type]
+    total = 8 * (1024 + 8 * 96)
+    for done in range(4096, total, 4096):
+        assert turns.is_prefill_due(64, 1000)
+        turns.note_prefill(4096, 64)
+        assert turns.is_prefill_due(64, 1000) == (total - done + 64 >= FULL_STEP)
+
+
+def test_text_that_grows_is_counted_as_it_grows() -> None:
+    turns = Turns(8192)
+    tail = _Node(0)
+    for _ in range(FULL_STEP // 16):
+        assert not turns.is_prefill_due(1, 1000)
+        tail.tokens.extend(range(15))
+        turns.add(_Job(tail))  # type: ignore[arg-type]
+    assert turns.is_prefill_due(1, 1000)
