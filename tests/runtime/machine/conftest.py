@@ -1,13 +1,15 @@
 """Stand-ins for the machine's surroundings: a tokenizer that merges, an engine that answers in
-random order, and a way to write plans by hand."""
+random order, and a way to write plans by hand (with `plan_code.py`, made importable here)."""
 
 from __future__ import annotations
 
 import hashlib
 import random
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +28,8 @@ from sglc.runtime.engine.request import (
 from sglc.runtime.machine.machine import Machine
 from sglc.runtime.model.spec import ModelSpec
 from sglc.runtime.row import BoundRow
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 WORDS = [
     "ab",
