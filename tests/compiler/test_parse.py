@@ -1,17 +1,20 @@
-"""Text to nodes: what each construct becomes, and where it stands."""
+"""Whole files, and where each node stands."""
 
 from __future__ import annotations
 
 import dataclasses
 import threading
 import time
-from typing import Any
 
 import pytest
+from parsing import (
+    parsed,
+    shape,
+    statement,
+)
 
 from sglc.compiler import syntax
-from sglc.compiler.parse import parse
-from sglc.ir.span import Source, Span
+from sglc.ir.span import Span
 
 TASTE = '''\
 """Judge an essay along several dimensions, then decide."""
@@ -51,43 +54,6 @@ program judge(essay: str, dims: list[str] = DIMENSIONS) -> Verdict:
         gen verdict: Verdict                 # constrained by the type
     return verdict
 '''
-
-
-def parsed(text: str) -> syntax.File:
-    file, diagnostics = parse(Source("t.sgl", text), 0)
-    assert not diagnostics, [d.message for d in diagnostics]
-    assert file is not None
-    return file
-
-
-def body(statements: str) -> syntax.Block:
-    lines = "".join(f"    {line}\n" for line in statements.split("\n"))
-    (program,) = parsed("program p():\n" + lines).decls
-    assert isinstance(program, syntax.Program)
-    return program.body
-
-
-def statement(text: str) -> Any:
-    (only,) = body(text)
-    return only
-
-
-def expression(text: str) -> Any:
-    return statement(f"let x = {text}").value
-
-
-def type_(text: str) -> Any:
-    (alias,) = parsed(f"type T = {text}").decls
-    assert isinstance(alias, syntax.AliasDecl)
-    return alias.type
-
-
-def shape(node: object) -> object:
-    """A node as nested tuples (class name, fields), spans left out."""
-    if isinstance(node, syntax.Node):
-        fields = [getattr(node, f.name) for f in dataclasses.fields(node) if f.name != "span"]
-        return type(node).__name__, *map(shape, fields)
-    return tuple(map(shape, node)) if isinstance(node, tuple) else node
 
 
 def text_at(source: str, span: Span) -> str:
@@ -142,7 +108,18 @@ def test_threads_do_not_disturb_each_other() -> None:
     assert found == [expected] * 4
 
 
-# ---------------------------------------------------------------- spans
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_line_ends_and_byte_order_marks(newline: str, bom: str) -> None:
+    text = bom + TASTE.replace("\n", newline)
+    file = parsed(text)
+    assert shape(file) == shape(parsed(TASTE))
+    assert file.decls[-1].span.line == 20
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# only a comment", "\n\n  # c\n", '"""doc"""'])
+def test_files_without_declarations(text: str) -> None:
+    assert parsed(text).decls == ()
 
 
 @pytest.mark.parametrize(
@@ -207,423 +184,6 @@ def test_spans_behind_a_triple_quoted_string() -> None:
     assert slot.value.span == Span(0, 4, 9, 4, 10)
 
 
-@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize("bom", ["", "\ufeff"])
-def test_line_ends_and_byte_order_marks(newline: str, bom: str) -> None:
-    text = bom + TASTE.replace("\n", newline)
-    file = parsed(text)
-    assert shape(file) == shape(parsed(TASTE))
-    assert file.decls[-1].span.line == 20
-
-
-@pytest.mark.parametrize("text", ["", "\n", "# only a comment", "\n\n  # c\n", '"""doc"""'])
-def test_files_without_declarations(text: str) -> None:
-    assert parsed(text).decls == ()
-
-
-# ---------------------------------------------------------------- declarations
-
-
-def test_extern() -> None:
-    text = "pure extern f(a: int, b: list[str] = []) -> str (timeout=3, retries=1)"
-    assert shape(parsed(text).decls[0]) == (
-        "Extern",
-        ("Identifier", "f"),
-        (
-            ("Param", ("Identifier", "a"), NAMED("int"), None),
-            ("Param", ("Identifier", "b"), NAMED("list", NAMED("str")), ("ListLiteral", ())),
-        ),
-        NAMED("str"),
-        (KEYWORD("timeout", LITERAL(3)), KEYWORD("retries", LITERAL(1))),
-        True,
-    )
-
-
-@pytest.mark.parametrize(
-    ("result", "num_args", "num_options"),
-    [
-        ("str", 0, 0),
-        ("str (timeout=3)", 0, 1),
-        ("str(timeout=3, retries=1)", 0, 2),
-        ("str(max_length=9)", 1, 0),
-        ("str(max_length=9) (timeout=3)", 1, 1),
-        ("int(0..3)(timeout=1)", 1, 1),
-        ("int(0..3)", 1, 0),
-        ("list[str](timeout=3)", 0, 1),
-        ("T(timeout=3)", 0, 1),
-    ],
-)
-def test_options_behind_a_type(result: str, num_args: int, num_options: int) -> None:
-    (extern,) = parsed(f"extern f() -> {result}").decls
-    assert isinstance(extern, syntax.Extern)
-    assert isinstance(extern.result, syntax.NamedType)
-    assert (len(extern.result.args), len(extern.options)) == (num_args, num_options)
-    gen = statement(f"gen x: {result}")
-    assert (len(gen.type.args), len(gen.options)) == (num_args, num_options)
-
-
 def test_span_of_a_type_without_the_options_behind_it() -> None:
     gen = statement("gen x: list[str] (stop=3)")
     assert (gen.type.span.col, gen.type.span.end_col) == (12, 21)
-
-
-# ---------------------------------------------------------------- types
-
-
-def NAMED(name: str, item: object = None, *args: object) -> tuple[object, ...]:
-    return "NamedType", ("Identifier", name), item, args
-
-
-def KEYWORD(name: str, value: object) -> tuple[object, ...]:
-    return "Keyword", ("Identifier", name), value
-
-
-def LITERAL(value: object) -> tuple[object, ...]:
-    return "Literal", value
-
-
-def STRING(*parts: object) -> tuple[object, ...]:
-    return "String", parts, False
-
-
-def NAME(name: str) -> tuple[object, ...]:
-    return "Name", name
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("str", NAMED("str")),
-        ("m.Item", NAMED("m.Item")),
-        ("int(0..10)", NAMED("int", None, ("RangeArg", LITERAL(0), LITERAL(10)))),
-        ("int(0..)", NAMED("int", None, ("RangeArg", LITERAL(0), None))),
-        ("float(..1.5)", NAMED("float", None, ("RangeArg", None, LITERAL(1.5)))),
-        (
-            "float(-0.5..N)",
-            NAMED("float", None, ("RangeArg", ("Unary", "-", LITERAL(0.5)), NAME("N"))),
-        ),
-        ("str?", ("OptionalType", NAMED("str"))),
-        ("list[str?]", NAMED("list", ("OptionalType", NAMED("str")))),
-        (
-            "list[str(max_length=1)](min_items=2, max_items=3)",
-            NAMED(
-                "list",
-                NAMED("str", None, KEYWORD("max_length", LITERAL(1))),
-                KEYWORD("min_items", LITERAL(2)),
-                KEYWORD("max_items", LITERAL(3)),
-            ),
-        ),
-        ('"a" | -3 | true', ("UnionType", (STRING("a"), LITERAL(-3), LITERAL(True)))),
-        ('"a"', ("UnionType", (STRING("a"),))),
-        ('("a" | null)?', ("OptionalType", ("UnionType", (STRING("a"), LITERAL(None))))),
-        ("(str)?", ("OptionalType", NAMED("str"))),
-        ("str | int", ("UnionType", (NAMED("str"), NAMED("int")))),
-    ],
-)
-def test_types(text: str, expected: object) -> None:
-    assert shape(type_(text)) == expected
-
-
-# ---------------------------------------------------------------- statements
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("gen", ("Gen", None, None, ())),
-        ("gen (stop=3)", ("Gen", None, None, (KEYWORD("stop", LITERAL(3)),))),
-        ("gen gen", ("Gen", ("Identifier", "gen"), None, ())),
-        ("gen: int", ("Gen", None, NAMED("int"), ())),
-        ("select from x", ("Select", None, NAME("x"), ())),
-        (
-            "select a from x (method=1, temperature=2)",
-            (
-                "Select",
-                ("Identifier", "a"),
-                NAME("x"),
-                (KEYWORD("method", LITERAL(1)), KEYWORD("temperature", LITERAL(2))),
-            ),
-        ),
-        (
-            "select a from [1](speed=2)",
-            (
-                *("Select", ("Identifier", "a"), ("ListLiteral", (LITERAL(1),))),
-                (KEYWORD("speed", LITERAL(2)),),
-            ),
-        ),
-        (
-            "select a from f(kind=1)",
-            (
-                *("Select", ("Identifier", "a")),
-                ("Call", NAME("f"), (), (KEYWORD("kind", LITERAL(1)),)),
-                (),
-            ),
-        ),
-        ('"a"', ("Text", STRING("a"))),
-        ('("a")', ("Text", STRING("a"))),
-        ('user "a"', ("Role", ("Identifier", "user"), (("Text", STRING("a")),))),
-        ('user:\n    "a"', ("Role", ("Identifier", "user"), (("Text", STRING("a")),))),
-        ('tool: "a"', ("Role", ("Identifier", "tool"), (("Text", STRING("a")),))),
-        ("fork n as g:\n    pass", ("Fork", None, NAME("n"), ("Identifier", "g"), (("Pass",),))),
-        (
-            "fork x in a if b else c as g: pass",
-            (
-                *("Fork", ("Identifier", "x"), ("Conditional", NAME("b"), NAME("a"), NAME("c"))),
-                *(("Identifier", "g"), (("Pass",),)),
-            ),
-        ),
-        ("join g", ("Join", NAME("g"))),
-        ("capture c: pass", ("Capture", ("Identifier", "c"), (("Pass",),))),
-        ("reasoning r: pass", ("Reasoning", ("Identifier", "r"), (("Pass",),))),
-        ("any_order: pass", ("AnyOrder", (("Pass",),))),
-        ("let gen = 3", ("Let", ("Identifier", "gen"), LITERAL(3))),
-        ("user = 3", ("Assign", ("Identifier", "user"), LITERAL(3))),
-        ("x = 3", ("Assign", ("Identifier", "x"), LITERAL(3))),
-        ("while max max max: break", ("While", NAME("max"), NAME("max"), (("Break",),))),
-        ("while a: continue", ("While", NAME("a"), None, (("Continue",),))),
-        (
-            "for a, b in c: pass",
-            ("For", (("Identifier", "a"), ("Identifier", "b")), NAME("c"), (("Pass",),)),
-        ),
-        (
-            "if a: pass\nelif b: pass\nelse: pass",
-            ("If", ((NAME("a"), (("Pass",),)), (NAME("b"), (("Pass",),))), (("Pass",),)),
-        ),
-        ("if a: pass", ("If", ((NAME("a"), (("Pass",),)),), None)),
-        ("return", ("Return", None)),
-        ("require a", ("Require", NAME("a"), None)),
-        ('require a, "m"', ("Require", NAME("a"), STRING("m"))),
-        (
-            "defaults top_p=1, seed=2",
-            ("Defaults", (KEYWORD("top_p", LITERAL(1)), KEYWORD("seed", LITERAL(2)))),
-        ),
-        ("f(1)", ("Evaluate", ("Call", NAME("f"), (LITERAL(1),), ()))),
-        ("join(a)", ("Evaluate", ("Call", NAME("join"), (NAME("a"),), ()))),
-        ("select", None),
-    ],
-)
-def test_statements(text: str, expected: object) -> None:
-    if expected is None:
-        assert parse(Source("t", f"program p():\n    {text}\n"), 0)[1]
-    else:
-        assert shape(statement(text)) == expected
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        *("gen", "select", "system", "user", "assistant", "tool", "fork", "join", "capture"),
-        *("reasoning", "any_order", "let", "return", "require", "defaults", "break"),
-        *("continue", "pass", "while", "elif", "import", "const", "type", "pure", "extern"),
-        *("def", "program", "as", "from", "max"),
-    ],
-)
-def test_statement_words_are_names_elsewhere(word: str) -> None:
-    assert shape(statement(f"let {word} = 3")) == ("Let", ("Identifier", word), LITERAL(3))
-    assert shape(statement(f"{word} = 3")) == ("Assign", ("Identifier", word), LITERAL(3))
-    assert shape(expression(f"x + {word}")) == ("Binary", "+", NAME("x"), NAME(word))
-    assert shape(expression(f"x.{word}")) == ("Attribute", NAME("x"), ("Identifier", word))
-
-
-@pytest.mark.parametrize(
-    "word", ["if", "else", "for", "in", "and", "or", "not", "run", "true", "null", "None"]
-)
-def test_reserved_words_are_fields_only(word: str) -> None:
-    assert parse(Source("t", f"program p():\n    let {word} = 3\n"), 0)[1]
-    assert shape(expression(f"x.{word}")) == ("Attribute", NAME("x"), ("Identifier", word))
-    (record,) = parsed(f"type T:\n    {word}: int\n").decls
-    assert isinstance(record, syntax.RecordDecl)
-    assert record.fields[0].name.text == word
-
-
-# ---------------------------------------------------------------- expressions
-
-
-@pytest.mark.parametrize(
-    ("text", "same_as"),
-    [
-        ("a + b * c", "a + (b * c)"),
-        ("a - b - c", "(a - b) - c"),
-        ("a ** b ** c", "a ** (b ** c)"),
-        ("-a ** b", "-(a ** b)"),
-        ("a ** -b", "a ** (-b)"),
-        ("not a == b", "not (a == b)"),
-        ("a or b and not c", "a or (b and (not c))"),
-        ("a if b else c if d else e", "a if b else (c if d else e)"),
-        ("a or b if c or d else e", "(a or b) if (c or d) else e"),
-        ("a + b < c * d", "(a + b) < (c * d)"),
-        ("-a.b[c](d)", "-(((a.b)[c])(d))"),
-        ("run f(a).b", "(run f(a)).b"),
-        ("a % b // c / d", "((a % b) // c) / d"),
-    ],
-)
-def test_precedence_is_python_s(text: str, same_as: str) -> None:
-    assert shape(expression(text)) == shape(expression(same_as))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("1_000", LITERAL(1000)),
-        ("0x1F", LITERAL(31)),
-        ("0xe5", LITERAL(229)),
-        ("1.", LITERAL(1.0)),
-        (".5", LITERAL(0.5)),
-        ("1e-3", LITERAL(0.001)),
-        ("True", LITERAL(True)),
-        ("false", LITERAL(False)),
-        ("None", LITERAL(None)),
-        ("a not in b", ("Compare", ("not in",), (NAME("a"), NAME("b")))),
-        ("a < b <= c", ("Compare", ("<", "<="), (NAME("a"), NAME("b"), NAME("c")))),
-        ("a and b and c", ("Logic", "and", (NAME("a"), NAME("b"), NAME("c")))),
-        ("a[1:]", ("Slice", NAME("a"), LITERAL(1), None, None)),
-        ("a[::2]", ("Slice", NAME("a"), None, None, LITERAL(2))),
-        ("a[:]", ("Slice", NAME("a"), None, None, None)),
-        ("a[1:2:]", ("Slice", NAME("a"), LITERAL(1), LITERAL(2), None)),
-        ("{}", ("DictLiteral", ())),
-        ("{1: 2,}", ("DictLiteral", ((LITERAL(1), LITERAL(2)),))),
-        ("[]", ("ListLiteral", ())),
-        (
-            "[a for b, c in d if e if f]",
-            (
-                *("Comprehension", None, NAME("a")),
-                (
-                    (
-                        "ForClause",
-                        (("Identifier", "b"), ("Identifier", "c")),
-                        NAME("d"),
-                        (NAME("e"), NAME("f")),
-                    ),
-                ),
-            ),
-        ),
-        (
-            "{a: b for c in d}",
-            (
-                *("Comprehension", NAME("a"), NAME("b")),
-                (("ForClause", (("Identifier", "c"),), NAME("d"), ()),),
-            ),
-        ),
-        (
-            "any(a for b in c)",
-            (
-                *("Call", NAME("any")),
-                (
-                    (
-                        *("Comprehension", None, NAME("a")),
-                        (("ForClause", (("Identifier", "b"),), NAME("c"), ()),),
-                    ),
-                ),
-                (),
-            ),
-        ),
-        (
-            "run m.f(a, b=1)",
-            (
-                "Run",
-                (
-                    "Call",
-                    ("Attribute", NAME("m"), ("Identifier", "f")),
-                    (NAME("a"),),
-                    (KEYWORD("b", LITERAL(1)),),
-                ),
-            ),
-        ),
-        ("(\n  a\n  +  # why\n\n b)", ("Binary", "+", NAME("a"), NAME("b"))),
-    ],
-)
-def test_expressions(text: str, expected: object) -> None:
-    assert shape(expression(text)) == expected
-
-
-# ---------------------------------------------------------------- strings
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ('""', ()),
-        ('"a{{b}}c"', ("a{b}c",)),
-        ("'it''s'"[:6] + "'", None),
-        (r'"\n\t\"\\\x41\u00e9\U0001F600\0"', ('\n\t"\\A\u00e9\U0001f600\0',)),
-        (r"'\''", ("'",)),
-        (r'r"a\n{b}\""', (r"a\n{b}\"",)),
-        (r'R"\d"', (r"\d",)),
-        ('"a\\\nb"', ("ab",)),
-        ('"""a"b""c"""', ('a"b""c',)),
-        ("'''a\nb'''", ("a\nb",)),
-        ('"日本語 🎉"', ("日本語 🎉",)),
-        ('"{{{{"', ("{{",)),
-    ],
-)
-def test_strings(text: str, parts: tuple[object, ...] | None) -> None:
-    file, diagnostics = parse(Source("t", f"const X = {text}\n"), 0)
-    if parts is None:
-        assert diagnostics
-        return
-    assert file is not None
-    (const,) = file.decls
-    assert isinstance(const, syntax.Const) and isinstance(const.value, syntax.String)
-    assert const.value.parts == parts
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('"""\n  a\n    b\n  """', "a\n  b\n"),
-        ('"""\n  a\n\n  b"""', "a\n\nb"),
-        ('"""\n  a\n   \n  b"""', "a\n\nb"),
-        ('"""a\n    b\n      c"""', "a\nb\n  c"),
-        ('"""\\\n  a\n  b"""', "a\nb"),
-        ('"""\n  a\\\n  b\n"""', "ab\n"),
-        ('"""\n\n  a\n"""', "\na\n"),
-        ('"""\n  a\\n    b\n"""', "a\n    b\n"),
-        ('"""\na\n  b\n"""', "a\n  b\n"),
-        ('r"""\n  \\d\n  {x}\n"""', "\\d\n{x}\n"),
-        ('"""\n"""', ""),
-        ('"""   """', "   "),
-    ],
-)
-def test_triple_quoted_strings_lose_their_indentation(text: str, expected: str) -> None:
-    value = parsed(f"const X = {text}\n").decls[0].value  # type: ignore[union-attr]
-    assert isinstance(value, syntax.String)
-    assert "".join(str(part) for part in value.parts) == expected
-
-
-def test_interpolated_lines_are_not_indentation() -> None:
-    string = expression('"""\n        a {f(\n b)}\n          {c}"""')
-    assert [p for p in string.parts if isinstance(p, str)] == ["a ", "\n  "]
-
-
-@pytest.mark.parametrize(
-    ("text", "shapes"),
-    [
-        ('"{x}"', [("Interpolation", NAME("x"), None)]),
-        ('"{x:.2f}"', [("Interpolation", NAME("x"), ".2f")]),
-        ('"{ x }"', [("Interpolation", NAME("x"), None)]),
-        ('"{d["k"]}"', [("Interpolation", ("Index", NAME("d"), STRING("k")), None)]),
-        ('"{d["a:b"]:>4}"', [("Interpolation", ("Index", NAME("d"), STRING("a:b")), ">4")]),
-        (
-            '"{a[1:2]}"',
-            [("Interpolation", ("Slice", NAME("a"), LITERAL(1), LITERAL(2), None), None)],
-        ),
-        ("\"{'}}'}\"", [("Interpolation", STRING("}"), None)]),
-        (
-            '"{ {1: 2}[1] }"',
-            [
-                (
-                    "Interpolation",
-                    ("Index", ("DictLiteral", ((LITERAL(1), LITERAL(2)),)), LITERAL(1)),
-                    None,
-                )
-            ],
-        ),
-        ('"{x:}"', [("Interpolation", NAME("x"), "")]),
-    ],
-)
-def test_interpolations(text: str, shapes: list[object]) -> None:
-    assert [shape(part) for part in expression(text).parts] == shapes
-
-
-def test_a_docstring_is_plain_text() -> None:
-    assert parsed('"""\n  Use {name}.\n    So.\n"""\nconst X = 1\n').doc == "Use {name}.\n  So."
