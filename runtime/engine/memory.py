@@ -60,17 +60,23 @@ class SlotAllocator:
     def allocate(self, count: int, after: int = -1) -> list[Extent]:
         """`count` slots in as few extents as come easily: one from slot `after` on, else one
         anywhere (of the lowest, one that starts a block where there is room for it), else the
-        longest ranges. The caller made sure of room."""
+        longest ranges. Lowest first, what is free from `after` on is filled before the rest goes
+        elsewhere. The caller made sure of room."""
         assert 0 < count <= self.num_free
         self.num_used += count
         self.peak_used = max(self.peak_used, self.num_used)
+        taken: list[Extent] = []
         index = bisect_left(self._starts, after)
-        if after in self._starts[index : index + 1] and self._ends[index] - after >= count:
-            return [self._take(index, after, count)]
+        if after in self._starts[index : index + 1]:
+            room = self._ends[index] - after
+            if room >= count:
+                return [self._take(index, after, count)]
+            if not self._spread:  # else a context's later blocks are all that much emptier
+                taken.append(self._take(index, after, room))
+                count -= room
         found, start = self._longest_middle(count) if self._spread else self._lowest(count)
         if found is not None:
-            return [self._take(found, start, count)]
-        taken = []
+            return [*taken, self._take(found, start, count)]
         while count:
             index = self._longest()
             part = min(count, self._ends[index] - self._starts[index])

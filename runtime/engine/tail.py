@@ -14,7 +14,7 @@ from sglc.runtime.engine.job import GenJob
 from sglc.runtime.engine.memory import Extent, cut
 from sglc.runtime.engine.tree import Node
 
-Grow = Callable[[int], list[Extent]]
+Grow = Callable[[int, Node], list[Extent]]
 
 
 class Tail:
@@ -39,7 +39,7 @@ class Tail:
         """Where the tail goes on, now that it is filled up to slot `end`."""
         if not self._ahead:
             held = sum(extent.num_tokens for extent in self._node.extents)
-            self._ahead = self._grow(min(BLOCK, self._job.growth - held))
+            self._ahead = self._grow(min(BLOCK, self._job.growth - held), self._node)
             self._node.extents.extend(self._ahead)
         extent = self._ahead.pop(0)
         if extent.slot != end:

@@ -197,7 +197,7 @@ class Rehearsal(ScheduledEngine):
             if run.job is None or run.job.tail is None:
                 continue
             count = min(BLOCK, run.job.growth - run.num_held)
-            run.job.tail.extents += self._residency.grow(count)
+            run.job.tail.extents += self._residency.grow(count, run.job.tail)
             run.num_held += count
             self._plan_growth(run)
 

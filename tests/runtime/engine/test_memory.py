@@ -76,6 +76,6 @@ def test_what_goes_on_from_a_slot_lies_behind_it() -> None:
     slots.free([Extent(first.slot + 40, 88)])
     assert slots.allocate(60, after=40) == [Extent(40, 60)]
     slots.free([Extent(40, 60)])
-    [elsewhere] = slots.allocate(89, after=40)
-    assert elsewhere.slot >= second.end
+    behind, elsewhere = slots.allocate(89, after=40)
+    assert behind == Extent(40, 88) and elsewhere.slot >= second.end
     assert slots.num_used == 40 + 64 + 89
