@@ -1,13 +1,15 @@
-"""The obvious executor of plan code: one row, one instruction after another, a toy model.
+"""Programs to emit, and the obvious executor of plan code.
 
-Forks and runs go to their end at once. It is strict where the real machine is forgiving: a register
-that is read must have been written and not dropped since.
+It takes one row and one instruction after another, on a toy model. Forks and runs go to their end
+at once. It is strict where the real machine is forgiving: a register that is read must have been
+written and not dropped since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,24 @@ from sglc.ir.host.text import to_text
 from sglc.ir.interpret import ENV, Failure, InterpretResult
 from sglc.ir.records import piece_text
 from sglc.ir.toy import ToyContext, ToyModel
+
+PROGRAMS = (
+    Path(__file__).with_name("nested_programs.txt"),  # what nests what the other cases do not
+    *sorted((Path(__file__).parents[1] / "compiler" / "lowering").glob("*.txt")),
+)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes `program_text` runs for each of these programs."""
+    if "program_text" in metafunc.fixturenames:
+        metafunc.parametrize("program_text", list(_programs()))
+
+
+def _programs() -> Iterator[Any]:
+    for file in PROGRAMS:
+        for block in file.read_text(encoding="utf-8").split("=== ")[1:]:
+            title, _, rest = block.partition("\n")
+            yield pytest.param(rest.partition("--->\n")[0], id=f"{file.stem}: {title}")
 
 
 class _Empty:

@@ -1,4 +1,4 @@
-"""Makes `parsing.py`, which stands beside the tests, importable."""
+"""Makes `parsing.py` and `checking.py`, which stand beside the tests, importable."""
 
 import sys
 from pathlib import Path
