@@ -15,6 +15,7 @@ from lark.utils import TextSlice
 from platformdirs import user_cache_path
 
 from sglc.compiler.indent import Indentation
+from sglc.compiler.operators import Operators
 
 Rule = Literal["file", "chunk", "interpolation"]
 
@@ -36,6 +37,7 @@ def lark() -> Lark:
         parser="lalr",
         lexer="contextual",
         postlex=Indentation(),
+        transformer=Operators(),
         start=["file", "chunk", "interpolation"],
         propagate_positions=True,
         cache=_cache_file() or False,
