@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from sglc.runtime.engine.chains import shorten
 from sglc.runtime.engine.constrained import Constrained
 from sglc.runtime.engine.generation import Finished
 from sglc.runtime.engine.intake import Intake
@@ -34,8 +35,9 @@ from sglc.runtime.model.spec import Tokenizer
 
 class ScheduledEngine:
     """All of `request.Engine` but `step`, for contexts of `context_len` tokens and memory for
-    `num_slots`; with `whole_tails` gens get the slots of all their tokens when they are admitted.
-    Unless requests `share`, each has the KV of its whole context for itself: for measuring.
+    `num_slots`; with `whole_tails` gens get the slots of all their tokens when they are admitted,
+    and chains of gens that nobody else can come to become one node. Unless requests `share`, each
+    has the KV of its whole context for itself: for measuring.
 
     A subclass's step begins with `_next`, runs the prefill and a token of each running gen, and
     ends with `_note_segments`, `_finish_scores` and `_finish_gen`."""
@@ -52,6 +54,7 @@ class ScheduledEngine:
         whole_tails: bool = False,
         share: bool = True,
     ) -> None:
+        self._has_short_chains = whole_tails
         self._max_batch = max_batch
         self._step_tokens = step_tokens
         self._slots = SlotAllocator(num_slots, spread=whole_tails)
@@ -86,6 +89,8 @@ class ScheduledEngine:
     def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
         assert isinstance(prefix, Handle)
         self._tree.collect()
+        if self._has_short_chains:
+            shorten(self._tree, prefix.node)
         return self._tree.extend(prefix.node, tokens)
 
     def submit(self, request: Request) -> None:
