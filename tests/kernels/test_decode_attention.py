@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from devices import DEVICE, DTYPES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,21 +31,6 @@ from sglc.kernels.testing import ERROR_RATIO, error_ratio, poison
 from sglc.kernels.tree_attention import tree_attention_ref
 
 Slots = list[list[int]]
-
-
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-NEEDS_GPU = [pytest.mark.gpu, pytest.mark.skipif(DEVICE.type == "cpu", reason="no CUDA device")]
-# the interpreter takes the bits of bf16 for integers in products
-DTYPES = [
-    torch.float32,
-    torch.float16,
-    pytest.param(torch.bfloat16, marks=NEEDS_GPU),
-]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 class RandomTree:

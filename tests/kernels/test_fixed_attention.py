@@ -16,11 +16,6 @@ from sglc.runtime.engine.fixed_work import FixedPlanner
 T, K, G, D, N = 16, 2, 3, 16, 4000
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def random_contexts(rng: random.Random) -> list[tuple[np.ndarray, int]]:
     """Contexts that share beginnings; one is longer than a span of chunks."""
     trunk = rng.sample(range(N - 1), CHUNK * SPAN + 70)

@@ -21,11 +21,6 @@ from sglc.kernels.tree_attention import (
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def random_work(generator: torch.Generator, num_blocks: int, T: int, levels: int):
     """Items of all kinds at random, and what they show: the slots of each row.
 

@@ -25,6 +25,19 @@ def select(dst, value, src, choices, *, method="sum_logprob", temperature=None, 
     return p.Select(dst, value, src, choices, method, temperature, metas, (7,), "s", SPAN)
 
 
+def tried(dst, *code):
+    """`code` in a try block, with `"default"` in `dst` where it fails."""
+    return [
+        p.EnterTry("handler"),
+        *code,
+        p.LeaveTry(),
+        p.Jump("after"),
+        "handler",
+        const(dst, "default"),
+        "after",
+    ]
+
+
 def fork_code(*, join: bool):
     """Branches over register 0 behind a shared text, then a gen; the row's value is the group."""
     code = [

@@ -6,6 +6,7 @@ import gc
 import random
 
 import pytest
+from plan_code import const, tried
 
 from sglc.codegen import plan as p
 from sglc.ir.host.expr import Binary, Compare, Const, Format, Index, JsonConst, Operand
@@ -22,10 +23,6 @@ LETTER = Span(0, 3, 1, 3, 9)
 
 def gen(dst, value, src, *path):
     return p.Gen(dst, value, src, STR, (), (), path, False, f"g{path[0]}", None)
-
-
-def const(dst, value):
-    return p.Eval(dst, Const(value), ())
 
 
 def both(dst, *args):
@@ -169,15 +166,7 @@ def test_a_failure_without_a_place_of_its_own_is_told_where_its_value_is(plan_of
 def test_a_require_in_a_try_block_waits_for_what_stands_before_it(plan_of, run_plan):
     """The second run's require fails at once; the first run's value fails later, and is caught."""
     code = [
-        p.EnterTry("handler"),
-        p.Run(1, "aside"),
-        p.Run(2, "fails"),
-        both(3, 1, 2),
-        p.LeaveTry(),
-        p.Jump("after"),
-        "handler",
-        const(3, "default"),
-        "after",
+        *tried(3, p.Run(1, "aside"), p.Run(2, "fails"), both(3, 1, 2)),
         p.Start(9),
         p.Return(9, 3),
         "aside",
@@ -198,14 +187,7 @@ def test_a_value_that_fails_in_a_try_block_is_caught(plan_of, run_plan):
     """What was asked for after it is forgotten."""
     code = [
         p.Run(1, "aside"),
-        p.EnterTry("handler"),
-        letter(2, 1, 3),
-        p.Run(4, "aside"),
-        p.LeaveTry(),
-        p.Jump("after"),
-        "handler",
-        const(2, "default"),
-        "after",
+        *tried(2, letter(2, 1, 3), p.Run(4, "aside")),
         p.Start(9),
         p.Return(9, 2),
         "aside",

@@ -5,24 +5,17 @@ from __future__ import annotations
 import random
 
 import pytest
-from plan_code import SPAN, const, fork_code, gen
+from plan_code import SPAN, fork_code, gen, tried
 
 from sglc.codegen import plan as p
 from sglc.ir.host.expr import Binary, Compare, Const, Index, Operand
-from sglc.ir.types import STR
 from sglc.runtime.row import RowDone, RowFailed, Usage
 
 
 def test_try_goes_to_its_handler(plan_of, run_plan):
     plan = plan_of(
         [
-            p.EnterTry("handler"),
-            p.Eval(1, Index(Operand(0), Const(3)), (0,), SPAN),
-            p.LeaveTry(),
-            p.Jump("after"),
-            "handler",
-            const(1, "default"),
-            "after",
+            *tried(1, p.Eval(1, Index(Operand(0), Const(3)), (0,), SPAN)),
             p.Start(9),
             p.Return(9, 1),
         ],
@@ -41,14 +34,11 @@ def test_try_does_not_catch_a_failed_require(plan_of, run_plan):
 def guarded_fork(*branch, after=()):
     """try (a fork over register 0, field `v` of its group): the default is "default"."""
     return [
-        p.EnterTry("handler"),
-        p.Fork(3, None, None, 0, ("v",), "branch", None, 5, 6, SPAN),
-        gen_alone(10, 11),
-        p.LeaveTry(),
-        p.Jump("after"),
-        "handler",
-        const(3, "default"),
-        "after",
+        *tried(
+            3,
+            p.Fork(3, None, None, 0, ("v",), "branch", None, 5, 6, SPAN),
+            gen(10, 11, 1, name="aside", path=(8,)),
+        ),
         *after,
         p.Start(9),
         p.Return(9, 3),
@@ -56,10 +46,6 @@ def guarded_fork(*branch, after=()):
         *branch,
         p.End((7,)),
     ]
-
-
-def gen_alone(context, value):
-    return p.Gen(context, value, 1, STR, (), (), (8,), False, "aside", SPAN)
 
 
 WAIT = gen(9, 8, 9, path=(1, p.PathReg(6)))
