@@ -15,10 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sglc.kernels.linear import add_linear_, gated_linear, logits, rotated_qkv
-from sglc.kernels.rope import rope_table
 from sglc.runtime.model.config import ModelConfig
-from sglc.runtime.model.rope_scaling import attention_factor, inverse_frequencies
 from sglc.runtime.models.parameters import Parameters
+from sglc.runtime.models.positions import position_table
 
 AttendQueries = Callable[[int, Tensor], Tensor]
 """(layer, q [T, H, D]) -> [T, H, D] contiguous; q is rotated and not scaled, K and V of all T
@@ -33,10 +32,7 @@ class FusedTransformer:
         self.parameters = parameters
         self.device = parameters.embedding.device
         self.dtype = parameters.embedding.dtype
-        scaling = config.rope_scaling
-        frequencies = inverse_frequencies(config.head_size, config.rope_theta, scaling)
-        table = rope_table(frequencies, config.context_len, attention_factor(scaling))
-        self._rope = table.to(self.device)  # [2, context_len, D/2]
+        self._rope = position_table(config).to(self.device)  # [2, context_len, D/2]
 
     @torch.inference_mode()
     def forward(

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from sglc.kernels.gated_silu import gated_silu_
 from sglc.kernels.rms_norm import rms_norm
-from sglc.kernels.rope import rope, rope_table
+from sglc.kernels.rope import rope
 from sglc.runtime.model.config import ModelConfig
-from sglc.runtime.model.rope_scaling import attention_factor, inverse_frequencies
 from sglc.runtime.models.parameters import LayerParameters, Parameters
+from sglc.runtime.models.positions import position_table
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q [T, H, D], k [T, K, D], v [T, K, D]) -> [T, H, D]; q and k rotated, q not scaled."""
@@ -33,10 +33,7 @@ class Transformer:
         self.parameters = parameters
         self.device = parameters.embedding.device
         self.dtype = parameters.embedding.dtype
-        scaling = config.rope_scaling
-        frequencies = inverse_frequencies(config.head_size, config.rope_theta, scaling)
-        table = rope_table(frequencies, config.context_len, attention_factor(scaling))
-        self._cos, self._sin = table.to(self.device)  # [context_len, D/2] each
+        self._cos, self._sin = position_table(config).to(self.device)  # [context_len, D/2] each
 
     @torch.inference_mode()
     def forward(
