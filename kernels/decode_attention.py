@@ -4,11 +4,12 @@ Shapes: q [B, H, D], one new token a row; pools [N, K, D]; y [B, H, D]; scale 1/
 Types:  all one of fp16/bf16/fp32; scores, partial results and their merging in fp32.
 
 `DecodeWork` says who sees what. One launch: a program attends with the rows of one unit, or with
-one row's own part, for one kv head; the query heads of that head and the rows of the unit are the
-rows of its products. Units, and the cuts of own parts but the first, leave partial results
-(normalised y and base-2 log-sum-exp). The program of a row's first cut waits until the row's others
-are written, and merges. It may wait because programs start in the order of their numbers and it
-comes after all that it waits for. Several new tokens of a sequence are rows with the same table.
+those of one group to its near part and to their own parts, for one kv head; the query heads of that
+head and the rows are the rows of its products. Units, and the cuts of own parts but the first,
+leave partial results (normalised y and base-2 log-sum-exp). The program of a group, or of a row's
+first cut, waits until the others of its rows are written, and merges. It may wait because programs
+start in the order of their numbers and it comes after all that it waits for. Several new tokens of
+a sequence are rows with the same table.
 Law: rows are independent, and a slot that is not shown to a row is not read for it. A row that sees
 nothing gets zeros.
 Moves:  each unit's K and V once, own parts, partial results twice: `decode_bytes`.
@@ -27,6 +28,7 @@ from sglc.kernels.contract import require
 from sglc.kernels.decode_work import BLOCK, NARROW, WIDE, DecodeWork
 from sglc.kernels.tree_attention import tree_attention_ref
 
+LOWEST = tl.constexpr(-1e30)  # below all scores, and finite
 UNCUT = tl.constexpr(3)  # blocks of an own part that one program reads sooner than several
 
 
@@ -38,6 +40,15 @@ def visible_slots(work: DecodeWork) -> list[Tensor]:
     for slot, num_tokens, first, count in work.units[: int(work.num_units)].tolist():
         for row, _ in entries[first : first + count]:
             seen[row] += range(slot, slot + num_tokens)
+    for rows, tables, num_blocks in zip(
+        work.groups.tolist(),
+        torch.stack([work.near_slots, work.near_counts], dim=2).tolist(),
+        work.num_near.tolist(),
+        strict=True,
+    ):
+        for row in (row for row in rows if row >= 0):
+            for slot, count in tables[:num_blocks]:
+                seen[row] += range(slot, slot + count)
     slots, counts = work.own_slots.tolist(), work.own_counts.tolist()
     for row, length in enumerate(work.own_len.tolist()):
         for block in range(-(-length // BLOCK)):
@@ -57,12 +68,16 @@ def decode_attention_ref(q: Tensor, k_pool: Tensor, v_pool: Tensor, work: Decode
 @triton.jit
 def _attend(
     q,  # [M, D]
+    is_shown,  # [M]: rows that see these positions; not looked at where there is no table
+    sums,
+    total,
+    highest,  # of what was attended to before
     k_ptr,
     v_ptr,  # of slot 0 and the program's kv head
     stride,
     slot,  # of position 0, where there is no table
     slots_ptr,
-    counts_ptr,  # the row's table
+    counts_ptr,  # the table's row
     begin,  # a multiple of BLOCK
     end,
     scale,
@@ -74,12 +89,9 @@ def _attend(
     STAGES: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Attend to positions [begin, end): sums [M, D], their weights' sums and the maxima [M]."""
+    """Attend to positions [begin, end) too: sums [M, D], their weights' sums and the maxima [M]."""
     n = tl.arange(0, TILE)
     offsets = n[:, None] * stride + tl.arange(0, D)[None, :]
-    highest = tl.full([M], float("-inf"), tl.float32)
-    total = tl.zeros([M], tl.float32)
-    sums = tl.zeros([M, D], tl.float32)
     count = end
     if HAS_TABLE:
         is_any = begin < end
@@ -101,8 +113,11 @@ def _attend(
         at = first.to(tl.int64) * stride
         k = tl.load(k_ptr + at + offsets, mask=is_seen[:, None], other=0.0)  # [TILE, D]
         scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
-        scores = tl.where(is_seen[None, :], scores, float("-inf"))  # [M, TILE]
-        # a block's first tile shows a token, so the maxima are finite from the first tile on
+        is_scored = is_seen[None, :]
+        if HAS_TABLE:
+            is_scored = is_scored & is_shown[:, None]
+        scores = tl.where(is_scored, scores, float("-inf"))  # [M, TILE]
+        # the maxima start finite: a row that sees none of a tile keeps its own
         higher = tl.maximum(highest, tl.max(scores, 1) * scale)
         weights = tl.exp2(scores * scale - higher[:, None])
         fade = tl.exp2(highest - higher)
@@ -130,7 +145,9 @@ def _run_unit(
     q_at = (row.to(tl.int64) * (K * G) + q_head)[:, None] * D + d[None, :]
     q = tl.load(q_ptr + q_at, mask=is_row[:, None], other=0.0)
     sums, total, highest = _attend(
-        q, k_ptr, v_ptr, stride, first, entries_ptr, entries_ptr, 0, num_tokens, scale,
+        q, is_row, tl.zeros([M, D], tl.float32), tl.zeros([M], tl.float32),
+        tl.full([M], LOWEST, tl.float32), k_ptr, v_ptr, stride,
+        first, entries_ptr, entries_ptr, 0, num_tokens, scale,
         False, M, D, TILE, 1, STAGES, PRECISION,
     )  # fmt: skip
     place = tl.load(entry + 1, mask=is_row, other=0)
@@ -145,11 +162,12 @@ def _run_unit(
 @triton.jit
 def _merge(
     sums, total, highest,
-    y_ptr, lse_ptr, first_part, num_parts, first_own, num_all, head,
+    y_ptr, lse_ptr, first_part, num_parts, first_own, num_all, place, head,
     K: tl.constexpr, G: tl.constexpr, GROUP: tl.constexpr, D: tl.constexpr, MERGE: tl.constexpr,
 ):  # fmt: skip
-    """What a row's first cut found ([M, D] and [M], of which G rows count) and its partial results,
-    `num_parts` from `first_part` on and the others from `first_own` on: the whole [GROUP, D].
+    """What a group's program found for its row `place` (of [M, D] and [M], GROUP a row, of which G
+    count) and the row's partial results, `num_parts` from `first_part` on and the others from
+    `first_own` on: the whole [GROUP, D].
 
     Each thread has all partial results of what it merges. They are read from the L2 cache, which
     all multiprocessors share.
@@ -157,8 +175,8 @@ def _merge(
     M: tl.constexpr = sums.shape[0]
     g = tl.arange(0, GROUP)
     d = tl.arange(0, D)
-    # rows beyond GROUP have sums of zero: adding them up leaves the first GROUP
-    is_counted = tl.arange(0, M) < GROUP
+    # the other rows count as zeros: adding all rows up leaves this one
+    is_counted = tl.arange(0, M) // GROUP == place
     sums = tl.sum(tl.where(is_counted[:, None], sums, 0.0).reshape([M // GROUP, GROUP, D]), axis=0)
     total = tl.sum(tl.where(is_counted, total, 0.0).reshape([M // GROUP, GROUP]), axis=0)
     highest = tl.max(
@@ -184,11 +202,110 @@ def _merge(
     return sums / total[:, None]
 
 
+@triton.jit
+def _run_group(
+    q_ptr, k_ptr, v_ptr, out_ptr, stride, parts_ptr,
+    groups_ptr, near_slots_ptr, near_counts_ptr, num_near_ptr, near_stride,
+    slots_ptr, counts_ptr, len_ptr, table_stride,
+    y_ptr, lse_ptr, done_ptr, group, cut, max_entries, splits, head, scale,
+    K: tl.constexpr, G: tl.constexpr, GROUP: tl.constexpr, M: tl.constexpr, D: tl.constexpr,
+    BLOCK: tl.constexpr, MERGE: tl.constexpr, TILE: tl.constexpr, STAGES: tl.constexpr,
+    PRECISION: tl.constexpr,
+):  # fmt: skip
+    """A group's rows: their near part and their own parts; of a row alone, a cut of its own."""
+    SIZE: tl.constexpr = M // GROUP
+    m = tl.arange(0, M)
+    d = tl.arange(0, D)
+    row = tl.load(groups_ptr + group * SIZE + m // GROUP)
+    is_row = (row >= 0) & (m % GROUP < G)
+    row = tl.maximum(row, 0)
+    num_rows = tl.sum((is_row & (m % GROUP == 0)).to(tl.int32), 0)
+    first_row = tl.load(groups_ptr + group * SIZE)
+    # of the first row: what matters where it is alone
+    num_blocks = tl.cdiv(tl.load(len_ptr + tl.maximum(first_row, 0)), BLOCK)
+    blocks_per_cut = tl.cdiv(num_blocks, splits)
+    if (num_blocks <= UNCUT) | (num_rows > 1):
+        blocks_per_cut = num_blocks
+    num_cuts = tl.cdiv(num_blocks, tl.maximum(blocks_per_cut, 1))
+    if (num_rows > 0) & ((cut < num_cuts) | (cut == 0)):
+        q_head = row.to(tl.int64) * (K * G) + head * G + m % GROUP
+        q_at = q_head[:, None] * D + d[None, :]
+        q = tl.load(q_ptr + q_at, mask=is_row[:, None], other=0.0)
+        sums = tl.zeros([M, D], tl.float32)
+        total = tl.zeros([M], tl.float32)
+        highest = tl.full([M], LOWEST, tl.float32)
+        num_near = tl.load(num_near_ptr + group)
+        if num_near > 0:
+            sums, total, highest = _attend(
+                q, is_row, sums, total, highest, k_ptr, v_ptr, stride, 0,
+                near_slots_ptr + group.to(tl.int64) * near_stride,
+                near_counts_ptr + group.to(tl.int64) * near_stride,
+                0, num_near * BLOCK, scale,
+                True, M, D, TILE, BLOCK, STAGES, PRECISION,
+            )  # fmt: skip
+        for place in range(0, num_rows):
+            its_row = tl.load(groups_ptr + group * SIZE + place)
+            length = tl.load(len_ptr + its_row)
+            begin = 0
+            end = length
+            if num_rows == 1:
+                begin = cut * blocks_per_cut * BLOCK
+                end = tl.minimum(begin + blocks_per_cut * BLOCK, length)
+            sums, total, highest = _attend(
+                q, is_row & (m // GROUP == place), sums, total, highest,
+                k_ptr, v_ptr, stride, 0,
+                slots_ptr + its_row.to(tl.int64) * table_stride,
+                counts_ptr + its_row.to(tl.int64) * table_stride,
+                begin, end, scale,
+                True, M, D, TILE, BLOCK, STAGES, PRECISION,
+            )  # fmt: skip
+        first_own = max_entries + first_row * (splits - 1)  # partial result of the row's cut 1
+        if cut > 0:
+            at = (first_own + cut - 1).to(tl.int64) * (K * G) + head * G + m % GROUP
+            y_at = at[:, None] * D + d[None, :]
+            tl.store(y_ptr + y_at, sums / total[:, None], mask=is_row[:, None])
+            tl.store(lse_ptr + at, highest + tl.log2(total), mask=is_row)
+            tl.debug_barrier()
+            tl.atomic_add(done_ptr + first_row * K + head, 1, sem="release")
+        else:
+            num_own = 0
+            if num_rows == 1:
+                num_own = tl.maximum(num_cuts - 1, 0)
+            num_parts = tl.load(parts_ptr + 2 * row + 1)
+            # a row that sees nothing gets zeros
+            y = sums / tl.where(total > 0, total, 1.0)[:, None]
+            is_whole = is_row & (num_parts + num_own == 0)
+            tl.store(out_ptr + q_at, y.to(out_ptr.dtype.element_ty), mask=is_whole[:, None])
+            for place in range(0, num_rows):
+                its_row = tl.load(groups_ptr + group * SIZE + place)
+                its_parts = tl.load(parts_ptr + 2 * its_row + 1)
+                num_others = its_parts + num_own
+                if num_others > 0:
+                    done = done_ptr + its_row * K + head
+                    while tl.atomic_add(done, 0, sem="relaxed") < num_others:
+                        pass
+                    tl.store(done, 0)
+                    whole = _merge(
+                        sums, total, highest, y_ptr, lse_ptr,
+                        tl.load(parts_ptr + 2 * its_row), its_parts, first_own, num_others,
+                        place, head, K, G, GROUP, D, MERGE,
+                    )  # fmt: skip
+                    g = tl.arange(0, GROUP)
+                    at = its_row.to(tl.int64) * (K * G) + head * G + g
+                    tl.store(
+                        out_ptr + at[:, None] * D + d[None, :],
+                        whole.to(out_ptr.dtype.element_ty), mask=(g < G)[:, None],
+                    )  # fmt: skip
+
+
 # what differs between batches must not make another kernel
-@triton.jit(do_not_specialize=["table_stride", "max_units", "max_entries", "B", "splits"])
+@triton.jit(
+    do_not_specialize=["near_stride", "table_stride", "max_units", "max_entries", "B", "splits"]
+)
 def _decode_kernel(
     q_ptr, k_ptr, v_ptr, out_ptr, stride,
     units_ptr, num_units_ptr, entries_ptr, parts_ptr,
+    groups_ptr, near_slots_ptr, near_counts_ptr, num_near_ptr, near_stride,
     slots_ptr, counts_ptr, len_ptr, table_stride,
     y_ptr, lse_ptr, done_ptr, max_units, max_entries, B, splits, scale,
     K: tl.constexpr, G: tl.constexpr, GROUP: tl.constexpr, D: tl.constexpr,
@@ -220,59 +337,14 @@ def _decode_kernel(
                 )  # fmt: skip
     else:
         # the first cuts come last: they wait for the others
-        cut = splits - 1 - (job - max_units) // B
-        row = (job - max_units) % B
-        length = tl.load(len_ptr + row)
-        first_part = tl.load(parts_ptr + 2 * row)
-        num_parts = tl.load(parts_ptr + 2 * row + 1)
-        num_blocks = tl.cdiv(length, BLOCK)
-        blocks_per_cut = tl.cdiv(num_blocks, splits)
-        if num_blocks <= UNCUT:
-            blocks_per_cut = num_blocks
-        num_cuts = tl.cdiv(num_blocks, tl.maximum(blocks_per_cut, 1))
-        if (cut < num_cuts) | (cut == 0):
-            m = tl.arange(0, NARROW)
-            d = tl.arange(0, D)
-            is_row = m < G
-            q_head = row.to(tl.int64) * (K * G) + head * G
-            q_at = (q_head + m)[:, None] * D + d[None, :]
-            q = tl.load(q_ptr + q_at, mask=is_row[:, None], other=0.0)
-            begin = cut * blocks_per_cut * BLOCK
-            sums, total, highest = _attend(
-                q, k_ptr, v_ptr, stride, 0,
-                slots_ptr + row.to(tl.int64) * table_stride,
-                counts_ptr + row.to(tl.int64) * table_stride,
-                begin, tl.minimum(begin + blocks_per_cut * BLOCK, length), scale,
-                True, NARROW, D, OWN_TILE, BLOCK, OWN_STAGES, PRECISION,
-            )  # fmt: skip
-            num_others = num_parts + tl.maximum(num_cuts - 1, 0)
-            first_own = max_entries + row * (splits - 1)  # partial result of the row's cut 1
-            done = done_ptr + row * K + head
-            if num_others == 0:
-                # a row that sees nothing gets zeros
-                y = sums / tl.where(total > 0, total, 1.0)[:, None]
-                tl.store(out_ptr + q_at, y.to(out_ptr.dtype.element_ty), mask=is_row[:, None])
-            elif cut > 0:
-                at = (first_own + cut - 1).to(tl.int64) * (K * G) + head * G + m
-                y_at = at[:, None] * D + d[None, :]
-                tl.store(y_ptr + y_at, sums / total[:, None], mask=is_row[:, None])
-                tl.store(lse_ptr + at, highest + tl.log2(total), mask=is_row)
-                tl.debug_barrier()
-                tl.atomic_add(done, 1, sem="release")
-            else:
-                while tl.atomic_add(done, 0, sem="relaxed") < num_others:
-                    pass
-                tl.store(done, 0)
-                whole = _merge(
-                    sums, total, highest,
-                    y_ptr, lse_ptr, first_part, num_parts, first_own, num_others, head,
-                    K, G, GROUP, D, MERGE,
-                )  # fmt: skip
-                g = tl.arange(0, GROUP)
-                tl.store(
-                    out_ptr + (q_head + g)[:, None] * D + d[None, :],
-                    whole.to(out_ptr.dtype.element_ty), mask=(g < G)[:, None],
-                )  # fmt: skip
+        _run_group(
+            q_ptr, k_ptr, v_ptr, out_ptr, stride, parts_ptr,
+            groups_ptr, near_slots_ptr, near_counts_ptr, num_near_ptr, near_stride,
+            slots_ptr, counts_ptr, len_ptr, table_stride, y_ptr, lse_ptr, done_ptr,
+            (job - max_units) % B, splits - 1 - (job - max_units) // B,
+            max_entries, splits, head, scale,
+            K, G, GROUP, NARROW, D, BLOCK, MERGE, OWN_TILE, OWN_STAGES, PRECISION,
+        )  # fmt: skip
 
 
 def decode_attention(
@@ -312,6 +384,7 @@ def decode_attention_triton(
     _decode_kernel[((max_units + B * work.num_splits) * K,)](
         q, k_pool, v_pool, out, k_pool.stride(0),
         work.units, work.num_units, work.entries, work.parts,
+        work.groups, work.near_slots, work.near_counts, work.num_near, work.near_slots.stride(0),
         work.own_slots, work.own_counts, work.own_len, work.own_slots.stride(0),
         work.partial_y, work.partial_lse, work.num_done,
         max_units, len(work.entries), B, work.num_splits, math.log2(math.e) / math.sqrt(D),
@@ -340,8 +413,9 @@ def _tiles(dtype: torch.dtype, D: int) -> dict[str, int | str]:
 
 
 def decode_bytes(work: DecodeWork, H: int, K: int, D: int, itemsize: int) -> int:
-    """Bytes one call reads and writes at least: K and V of each distinct unit's slots once however
-    many rows see them, own parts, partial results written and read, q in and y out."""
+    """Bytes one call reads and writes at least: K and V of each distinct slot of units and near
+    blocks once however many rows see them, own parts, partial results written and read, q in and y
+    out."""
     units = work.units[: int(work.num_units)]
     slots = torch.unique(units[:, :2], dim=0)[:, 1].sum() if len(units) else 0
     own = 0
@@ -349,5 +423,13 @@ def decode_bytes(work: DecodeWork, H: int, K: int, D: int, itemsize: int) -> int
         whole, rest = divmod(length, BLOCK)
         own += sum(counts[:whole]) + (min(rest, counts[whole]) if rest else 0)
     num_partials = int(work.parts[:, 1].sum())
+    near = {
+        (slot, count)
+        for slots, counts, num in zip(
+            work.near_slots.tolist(), work.near_counts.tolist(), work.num_near.tolist(), strict=True
+        )
+        for slot, count in zip(slots[:num], counts[:num], strict=True)
+    }
+    own += sum(count for _, count in near)
     kv = 2 * (int(slots) + own) * K * D * itemsize
     return kv + 2 * num_partials * H * (D + 1) * 4 + 2 * len(work.own_len) * H * D * itemsize

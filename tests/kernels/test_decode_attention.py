@@ -18,15 +18,8 @@ from sglc.kernels.decode_attention import (
     decode_bytes,
     visible_slots,
 )
-from sglc.kernels.decode_work import (
-    BLOCK,
-    DecodePlan,
-    DecodeWork,
-    Geometry,
-    is_shared,
-    plan_decode,
-    splits_for,
-)
+from sglc.kernels.decode_plan import is_shared, plan_decode
+from sglc.kernels.decode_work import BLOCK, DecodePlan, DecodeWork, Geometry, splits_for
 from sglc.kernels.testing import ERROR_RATIO, error_ratio, poison
 from sglc.kernels.tree_attention import tree_attention_ref
 
@@ -80,10 +73,10 @@ class RandomTree:
             self.seen[row] += range(slot, slot + count)
         return slot, count
 
-    def plan(self, geometry: Geometry, is_unit: np.ndarray | None) -> DecodePlan:
+    def plan(self, geometry: Geometry, is_unit: np.ndarray, has_groups: bool) -> DecodePlan:
         return plan_decode(
             geometry, self.extents, self.row_ends, self.rows, self.own,
-            self.tail_blocks, self.tail_lens, is_unit,
+            self.tail_blocks, self.tail_lens, is_unit, has_groups,
         )  # fmt: skip
 
 
@@ -91,9 +84,11 @@ def work_of(plan: DecodePlan, geometry: Geometry, splits: int) -> DecodeWork:
     """Work with more room than `plan` takes."""
     B, M = plan.own_slots.shape
     work = DecodeWork.empty(
-        geometry, B + 1, M + 1, len(plan.units) + 2, len(plan.entries) + 3, DEVICE, splits
-    )
-    for tensor in (work.units, work.entries, work.own_slots, work.own_counts):
+        geometry, B + 1, M + 1, len(plan.units) + 2, len(plan.entries) + 3, DEVICE, splits,
+        plan.near_slots.shape[1] + 1,
+    )  # fmt: skip
+    tables = (work.near_slots, work.near_counts, work.own_slots, work.own_counts)
+    for tensor in (work.units, work.entries, *tables):
         tensor.fill_(10**9)  # nobody may look there
     work.load(plan)
     return work
@@ -105,7 +100,7 @@ def check(
     H, K, D = heads
     geometry = Geometry(H, K, D, dtype.itemsize, num_sms=4)
     rng, B = tree.rng, len(tree.seen)
-    plan = tree.plan(geometry, rng.random(len(tree.extents)) < 0.8)
+    plan = tree.plan(geometry, rng.random(len(tree.extents)) < 0.5, rng.random() < 0.7)
     work = work_of(plan, geometry, splits)
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 30)))
     q, k, v = (
@@ -154,8 +149,58 @@ def test_many_rows_fill_wide_units() -> None:
     tree.row_ends, tree.rows = np.array([19]), np.arange(19)
     tree.own, tree.tail_blocks = np.zeros((3, 0), np.int64), np.zeros((2, 0), np.int64)
     tree.tail_lens = np.zeros(19, np.int64)
-    tree.rng = np.random.default_rng(0)  # its first draw is below 0.8: a unit
+    tree.rng = np.random.default_rng(3)  # its first draw is below 0.5: a unit
     check(tree, (4, 1, 16), torch.float32, 1)
+
+
+def siblings(num_families: int, size: int, prefix: int) -> RandomTree:
+    """Families of rows, each below an extent of its own, all below one; 5 own tokens a row."""
+    tree = RandomTree(np.random.default_rng(0), 1, 0, 2)
+    B = num_families * size
+    tree.seen = [[] for _ in range(B)]
+    families = [list(range(first, first + size)) for first in range(0, B, size)]
+    all_rows = [list(range(B)), *families]
+    tree.extents = np.array([tree.take(prefix, rows) for rows in all_rows])
+    tree.row_ends, tree.rows = np.cumsum([B] + [size] * num_families), np.concatenate(all_rows)
+    tree.own, tree.tail_lens = np.zeros((3, 0), np.int64), np.full(B, 5)
+    tree.tail_blocks = np.array([(row, tree.take(BLOCK, [])[0]) for row in range(B)]).T
+    for row, slot in tree.tail_blocks.T.tolist():
+        tree.seen[row] += range(slot, slot + 5)
+    return tree
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 11])
+def test_siblings_are_groups(size) -> None:
+    """Families of at most 4 rows are one group, larger ones are cut evenly; what is above all of
+    them is near to each where it is no unit."""
+    tree = siblings(3, size, 70)
+    geometry = Geometry(8, 2, 16, 4)
+    plan = tree.plan(geometry, np.zeros(4, bool), True)
+    groups = [{row for row in rows if row >= 0} for rows in plan.groups.tolist()]
+    assert sorted(row for group in groups for row in group) == list(range(3 * size))
+    assert all(len({row // size for row in group}) == 1 for group in groups)
+    sizes = [len(group) for group in groups]
+    assert max(sizes) - min(sizes) <= 1
+    assert len(groups) == 3 * -(-size // 4)
+    assert plan.num_near.tolist() == [2 * 2] * len(groups)
+    assert plan.own_len.tolist() == [5] * 3 * size
+    assert not len(plan.units)
+    check(tree, (8, 2, 16), torch.float32, 1)
+
+
+def test_groups_are_for_batches_that_fill_the_device() -> None:
+    geometry = Geometry(32, 8, 128, 2)
+    few, many = siblings(10, 3, 200), siblings(60, 3, 200)
+
+    def num_groups(tree: RandomTree) -> int:
+        return len(
+            plan_decode(
+                geometry, tree.extents, tree.row_ends, tree.rows,
+                tree.own, tree.tail_blocks, tree.tail_lens,
+            ).groups
+        )  # fmt: skip
+
+    assert (num_groups(few), num_groups(many)) == (30, 60)
 
 
 def test_own_parts_grow_on_the_device() -> None:
@@ -184,15 +229,18 @@ def test_the_gate_weighs_bytes() -> None:
     geometry = Geometry(32, 8, 128, 2)
     tokens = np.array([1, 1024, 1024, 1024, 16, 64, 4096])
     rows = np.array([512, 1, 4, 512, 2, 512, 2])
-    assert is_shared(geometry, tokens, rows).tolist() == [
+    assert is_shared(geometry, tokens, rows, rows).tolist() == [
         False, False, True, True, False, True, True
     ]  # fmt: skip
 
 
 def test_a_launch_that_gains_little_has_no_units() -> None:
     geometry = Geometry(32, 8, 128, 2)
-    assert not is_shared(geometry, np.array([1024]), np.array([4])).any()
-    assert is_shared(geometry, np.full(16, 1024), np.full(16, 4)).all()
+    four = np.array([4])
+    assert not is_shared(geometry, np.array([1024]), four, four).any()
+    four = np.full(16, 4)
+    assert is_shared(geometry, np.full(16, 1024), four, four).all()
+    assert not is_shared(geometry, np.full(16, 1024), four, np.full(16, 1)).any()
 
 
 def test_few_rows_are_cut_to_fill_the_device() -> None:

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sglc.kernels.decode_attention import decode_attention
-from sglc.kernels.decode_work import BLOCK, DecodePlan, DecodeWork, Geometry, splits_for
+from sglc.kernels.decode_work import (
+    BLOCK,
+    DecodePlan,
+    DecodeWork,
+    Geometry,
+    all_groups,
+    splits_for,
+)
 from sglc.kernels.lane_tensors import LaneTensors
 from sglc.kernels.sample_step import sample_step
 from sglc.runtime.engine.device.forward import forward_over
@@ -38,6 +45,7 @@ class Size:
     blocks: int
     units: int
     entries: int
+    near: int
     samples: bool
 
 
@@ -47,6 +55,7 @@ def size_of(num_rows: int, plan: DecodePlan, samples: bool) -> Size:
         _room(plan.own_slots.shape[1], 16),
         _room(len(plan.units), 16),
         _room(len(plan.entries), 64),
+        _room(plan.near_slots.shape[1], 4),
         samples,
     )
 
@@ -150,8 +159,9 @@ class DecodeStep:
 
     def _new_batch(self, size: Size) -> Batch:
         B, device = size.rows, self._device
-        fixed = torch.zeros(5 * B + 1, dtype=torch.int32, device=device)
-        parts, own_len, rows, steps, num_units = torch.split(fixed, [2 * B, B, B, B, 1])
+        sizes = [2 * B, B, B, B, 1, B, B * self._geometry.group_size]
+        fixed = torch.zeros(sum(sizes), dtype=torch.int32, device=device)
+        parts, own_len, rows, steps, num_units, num_near, groups = torch.split(fixed, sizes)
         num_splits = splits_for(self._geometry, B, size.blocks)
         y, lse = self._scratch(size.entries + B * num_splits)
 
@@ -163,6 +173,10 @@ class DecodeStep:
             num_units=num_units,
             entries=ints(size.entries, 2),
             parts=parts.view(B, 2),
+            groups=groups.view(B, -1),
+            near_slots=ints(B, size.near),
+            near_counts=ints(B, size.near),
+            num_near=num_near,
             own_slots=ints(B, size.blocks),
             own_counts=ints(B, size.blocks),
             own_len=own_len,
@@ -186,13 +200,16 @@ class DecodeStep:
     def _write(self, batch: Batch, size: Size, lanes: Indices, plan: DecodePlan) -> None:
         """Copy rows and plan in: one transfer, and a copy on the device for each table."""
         B, R, M = size.rows, len(lanes), plan.own_slots.shape[1]
-        fixed = np.zeros(5 * B + 1, dtype=np.int32)
+        N, S = plan.near_slots.shape
+        fixed = np.zeros(6 * B + 1, dtype=np.int32)
         fixed[: 2 * R] = plan.parts.reshape(-1)
         fixed[2 * B : 2 * B + R] = plan.own_len
         fixed[3 * B : 4 * B] = -1
         fixed[3 * B : 3 * B + R] = lanes
         fixed[4 * B : 4 * B + R] = 1
         fixed[5 * B] = len(plan.units)
+        fixed[5 * B + 1 : 5 * B + 1 + N] = plan.num_near
+        fixed = np.concatenate([fixed, all_groups(plan, B).reshape(-1)])
         slots = np.full((B, M), self._pool.scratch, dtype=np.int32)
         slots[:R] = plan.own_slots
         work = batch.work
@@ -200,6 +217,8 @@ class DecodeStep:
             (batch.fixed, fixed),
             (work.own_slots[:, :M], slots),
             (work.own_counts[:R, :M], plan.own_counts),
+            (work.near_slots[:N, :S], plan.near_slots),
+            (work.near_counts[:N, :S], plan.near_counts),
             (work.units[: len(plan.units)], plan.units),
             (work.entries[: len(plan.entries)], plan.entries),
         ]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sglc.kernels.decode_work import DecodePlan, Geometry, plan_decode
+from sglc.kernels.decode_plan import plan_decode
+from sglc.kernels.decode_work import DecodePlan, Geometry
 from sglc.runtime.engine.device.lanes import DeviceLanes
 
 Indices = NDArray[np.int64]

@@ -1,0 +1,247 @@
+"""Plans a decode step's attention: what is read once for many rows, for a few, and by each row.
+
+Order does not matter to attention, so each extent that several rows see is read in one of three
+ways: as a unit, once for all its rows, whose partial results are merged; as near blocks of the
+groups of its rows, once for each group; or as own blocks of each of its rows. Rows that are
+siblings in the tree are a group: their query rows fill the products that one row leaves three
+quarters empty, and nothing needs merging. `is_shared` decides by bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sglc.kernels.decode_work import (
+    BLOCK,
+    NARROW,
+    WIDE,
+    DecodePlan,
+    Geometry,
+    Indices,
+    single_rows,
+)
+
+
+def plan_decode(
+    geometry: Geometry,
+    extents: Indices,
+    row_ends: Indices,
+    rows: Indices,
+    own: Indices,
+    tail_blocks: Indices,
+    tail_lens: Indices,
+    is_unit: NDArray[np.bool_] | None = None,
+    has_groups: bool | None = None,
+) -> DecodePlan:
+    """Plan a step of B = len(tail_lens) rows.
+
+    extents [n, 2]: slot and number of slots of each run that several rows see whole; extent i is
+        seen by rows[row_ends[i - 1] : row_ends[i]].
+    own [3, m]: row, slot and number of slots of runs that one row sees and that do not grow.
+    tail_blocks [2, t]: row and first slot of the blocks of BLOCK slots that rows grow into, in
+        order; tail_lens [B]: how many tokens lie in them.
+    is_unit [n]: the extents to read once for all their rows, where `is_shared` is not to say.
+    has_groups: whether siblings are groups, where bytes are not to say.
+    """
+    extents = extents.reshape(-1, 2)
+    num_rows = np.diff(row_ends, prepend=0)
+    B = len(tail_lens)
+    extent_of = np.repeat(np.arange(len(extents)), num_rows)  # of each entry of `rows`
+    groups = _groups(geometry, extents[:, 1], num_rows, extent_of, rows, B, has_groups)
+    group_of, size = _places(groups, B)
+    # readers: who sees an extent together
+    reader, entry_reader, num_seeing = np.unique(
+        extent_of * len(groups) + group_of[rows], return_inverse=True, return_counts=True
+    )
+    extent_read, group_reading = np.divmod(reader, len(groups))
+    if is_unit is None:
+        num_readers = np.bincount(extent_read, minlength=len(extents))
+        is_unit = is_shared(geometry, extents[:, 1], num_rows, num_readers)
+    is_near = ~is_unit[extent_read] & (num_seeing > 1) & (num_seeing == size[group_reading])
+    near = _pieces(group_reading[is_near], extents[extent_read[is_near]])
+    is_own = ~is_unit[extent_of] & ~is_near[entry_reader]
+    own = np.concatenate([own, _pieces(rows[is_own], extents[extent_of[is_own]])], axis=1)
+    units, entries, parts = _units(
+        geometry, extents[is_unit], num_rows[is_unit], rows[is_unit[extent_of]], B
+    )
+    near_slots, near_counts, num_near = _table(*_blocks(near), len(groups))
+    return DecodePlan(
+        units, entries, parts,
+        groups, near_slots, near_counts, num_near.astype(np.int32),
+        *_own_table(own, tail_blocks, tail_lens),
+    )  # fmt: skip
+
+
+def _pieces(owners: Indices, extents: Indices) -> Indices:
+    return np.stack([owners, extents[:, 0], extents[:, 1]])
+
+
+def _groups(
+    geometry: Geometry,
+    num_tokens: Indices,
+    num_rows: Indices,
+    extent_of: Indices,
+    rows: Indices,
+    B: int,
+    has_groups: bool | None,
+) -> NDArray[np.int32]:
+    """Rows [B', R] that are read together: those whose deepest shared extent, that of the fewest
+    rows, is the same. All alone where the device would be left empty or little is saved."""
+    alone = single_rows(geometry, B)
+    if has_groups is False or not len(rows):
+        return alone
+    order = np.lexsort((extent_of, num_rows[extent_of], rows))
+    with_any, first = np.unique(rows[order], return_index=True)
+    key = len(num_tokens) + np.arange(B)
+    key[with_any] = extent_of[order][first]
+    by_key = np.argsort(key, kind="stable")
+    deepest, counts = np.unique(key, return_counts=True)
+    num_groups = -(-counts // geometry.group_size)  # of each run of siblings, about equal
+    run, nth = _expand(counts)
+    most = -(-counts // num_groups)
+    first_groups = np.cumsum(num_groups) - num_groups
+    group, place = first_groups[run] + nth // most[run], nth % most[run]
+    groups = np.full((int(group.max()) + 1, geometry.group_size), -1, dtype=np.int32)
+    groups[group, place] = by_key
+    groups = groups[groups[:, 0] >= 0]
+    if has_groups is None:
+        among = deepest < len(num_tokens)
+        saved = (num_tokens[deepest[among]] * (counts - num_groups)[among]).sum()
+        kv = 2 * geometry.K * geometry.D * geometry.itemsize
+        is_full = len(groups) * geometry.K >= GROUP_PROGRAMS * geometry.num_sms
+        if not is_full or saved * kv < GROUP_BYTES:
+            return alone
+    return groups
+
+
+GROUP_PROGRAMS = 3  # of groups a multiprocessor, from which it does not matter that they are fewer
+GROUP_BYTES = 4e6  # that grouping has to save of what rows read
+
+
+def _places(groups: NDArray[np.int32], B: int) -> tuple[Indices, Indices]:
+    """The group of each row [B], and the number of rows of each group."""
+    is_row = groups >= 0
+    group_of = np.zeros(B, dtype=np.int64)
+    group_of[groups[is_row]] = np.nonzero(is_row)[0]
+    return group_of, is_row.sum(1)
+
+
+def is_shared(
+    geometry: Geometry, num_tokens: Indices, num_rows: Indices, num_readers: Indices
+) -> NDArray[np.bool_]:
+    """Whether each extent is faster read once for all its rows than by each of its readers: groups,
+    and rows that are alone.
+
+    | bytes        | once for all           | by each reader                             |
+    |--------------|------------------------|--------------------------------------------|
+    | K and V      | tokens * kv            | tokens * kv * max(1, readers / CACHE_RATE) |
+    | y and lse    | rows * K * MERGE_BYTES | 0                                          |
+    | any of them  | START_BYTES            | 0                                          |
+
+    kv = 2 * K * D * itemsize. Arithmetic counts as the bytes that could be moved meanwhile.
+    """
+    K, D, G = geometry.K, geometry.D, geometry.H // geometry.K
+    kv = 2 * K * D * geometry.itemsize
+    per_unit = np.where(num_rows * G <= NARROW, NARROW, WIDE)
+    padded = -(-num_rows * G // per_unit) * per_unit * K  # rows of the products
+    arithmetic = 4 * padded * num_tokens * D / FLOPS_PER_BYTE
+    once = np.maximum(num_tokens * kv, arithmetic) + num_rows * K * MERGE_BYTES
+    saved = num_tokens * kv * np.maximum(1, num_readers / CACHE_RATE) - once
+    is_worth: NDArray[np.bool_] = saved > 0
+    if saved[is_worth].sum() < START_BYTES:
+        is_worth[:] = False
+    return is_worth
+
+
+# fitted to tree and plain times of 140 batches of 32 to 512 rows with 2 to 512 sharers of 16 to
+# 4096 tokens; H100, bf16, H=32, K=8, D=128, 2026-11
+CACHE_RATE = 1.8  # how much faster than memory the L2 cache gives what another has read
+MERGE_BYTES = 15e3  # of a row's partial result for one kv head, the waiting and merging counted in
+START_BYTES = 15e6  # of a launch that has units at all
+FLOPS_PER_BYTE = 100.0  # what the products of units reach over the copy bandwidth
+
+
+def _units(
+    geometry: Geometry, extents: Indices, num_rows: Indices, rows: Indices, B: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Units, entries and parts of the extents that are shared."""
+    group = geometry.H // geometry.K
+    is_narrow = num_rows * group <= NARROW
+    rows_per_unit = np.where(is_narrow, NARROW // group, WIDE // group)
+    num_cuts = -(-num_rows // rows_per_unit)  # of the rows
+    programs = max(1, int(num_cuts.sum()) * geometry.K)
+    num_splits = np.clip(
+        UNIT_PROGRAMS * geometry.num_sms // programs, 1, -(-extents[:, 1] // SPLIT_TOKENS)
+    )
+    # entries: each extent's rows once for each of its splits
+    part, split = _expand(num_splits)  # of each (extent, split)
+    first_rows = np.cumsum(num_rows) - num_rows
+    pair, nth = _expand(num_rows[part])  # of each entry
+    entry_rows = rows[first_rows[part[pair]] + nth]
+    order = np.argsort(entry_rows, kind="stable")
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    counts = np.bincount(entry_rows, minlength=B)
+    parts = np.stack([np.cumsum(counts) - counts, counts], axis=1)
+    # units: each (extent, split) once for each cut of its rows
+    first_entries = np.cumsum(num_rows[part]) - num_rows[part]
+    owner, cut = _expand(num_cuts[part])
+    extent = part[owner]
+    tokens_per_split = -(-extents[extent, 1] // num_splits[extent])
+    begin = split[owner] * tokens_per_split
+    end = np.minimum(begin + tokens_per_split, extents[extent, 1])
+    first = cut * rows_per_unit[extent]
+    count = np.minimum(rows_per_unit[extent], num_rows[extent] - first)
+    units = np.stack(
+        [extents[extent, 0] + begin, end - begin, first_entries[owner] + first, count], axis=1
+    )
+    entries = np.stack([entry_rows, places], axis=1)
+    return units.astype(np.int32), entries.astype(np.int32), parts.astype(np.int32)
+
+
+UNIT_PROGRAMS = 4  # of all units a multiprocessor, where extents are cut
+SPLIT_TOKENS = 128  # least slots of a unit that is one of several for the same rows
+
+
+def _blocks(pieces: Indices) -> tuple[Indices, Indices, Indices]:
+    """Owners, slots and counts of the blocks of pieces [3, m] (owner, slot, tokens)."""
+    piece, nth = _expand(-(-pieces[2] // BLOCK))
+    left = pieces[2][piece] - nth * BLOCK
+    return pieces[0][piece], pieces[1][piece] + nth * BLOCK, np.minimum(left, BLOCK)
+
+
+def _table(
+    owners: Indices, slots: Indices, counts: Indices, num_owners: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], Indices]:
+    """Tables [num_owners, M] of slots and counts, M >= 1, each owner's blocks in their order, and
+    how many each has."""
+    order = np.argsort(owners, kind="stable")
+    num_blocks = np.bincount(owners, minlength=num_owners)
+    owner, place = _expand(num_blocks)
+    table = np.zeros((2, num_owners, int(num_blocks.max(initial=1))), dtype=np.int32)
+    table[:, owner, place] = slots[order], counts[order]
+    return table[0], table[1], num_blocks
+
+
+def _own_table(
+    pieces: Indices, tail_blocks: Indices, tail_lens: Indices
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Blocks of the pieces (row, slot, tokens), and the tail's blocks behind them."""
+    B = len(tail_lens)
+    owners, slots, counts = _blocks(pieces)
+    own_slots, own_counts, _ = _table(
+        np.concatenate([owners, tail_blocks[0]]),
+        np.concatenate([slots, tail_blocks[1]]),
+        np.concatenate([counts, np.full(tail_blocks.shape[1], BLOCK)]),
+        B,
+    )
+    own_len = np.bincount(owners, minlength=B) * BLOCK + tail_lens
+    return own_slots, own_counts, own_len.astype(np.int32)
+
+
+def _expand(counts: Indices) -> tuple[Indices, Indices]:
+    """For `counts[i]` elements of each i, one after another: their i, and their number within
+    it."""
+    index = np.repeat(np.arange(len(counts)), counts)
+    return index, np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
