@@ -5,8 +5,8 @@
 Heads as in Llama-3.1-8B (32 query heads, 8 kv heads of 128), bf16. Decode: each row sees a prefix,
 which `sharers` rows have in common, and OWN tokens of its own. `tree` reads each prefix once,
 `groups` once for a few rows, `plain` once a row; a star marks what the gate chooses, `of best` is
-the best one's time over the choice's. The floor is each distinct byte once at the copy bandwidth. Times are of CUDA graphs, with
-KV that is not in the cache.
+the best one's time over the choice's. The floor is each distinct byte once at the copy bandwidth.
+Times are of CUDA graphs, with KV that is not in the cache.
 """
 
 from __future__ import annotations
