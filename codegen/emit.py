@@ -135,8 +135,8 @@ class Emitter:
     def simple(self, op: ops.Op, dead: Ids) -> None:
         """One instruction; a result may take the register of an operand that dies, and a context
         takes that of the context it is made of."""
-        read = dict(self.regs.live)
         operands, results = graph.operands(op), graph.results(op)
+        read = {value.id: self.regs[value] for value in operands}
         held = self.regs.forget({value.id for value in operands} & dead)
         if held and isinstance(results[0].type, ops.ContextType):
             dst = next(read[value.id] for value in operands if read[value.id] in held)

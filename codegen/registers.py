@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count, filterfalse
 
 from sglc.codegen.plan import Reg
 from sglc.ir import ops
@@ -34,7 +35,7 @@ class Registers:
     def free(self) -> Reg:
         """The lowest register that holds nothing of use."""
         taken = self.reserved.union(self.live.values())
-        reg = next(r for r in range(len(taken) + 1) if r not in taken)
+        reg = next(filterfalse(taken.__contains__, count()))
         self.num = max(self.num, reg + 1)
         return reg
 

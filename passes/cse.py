@@ -32,7 +32,7 @@ from sglc.passes.fold import with_expr
 from sglc.passes.noting import is_constant, note, with_notes
 from sglc.passes.repeatable import Repeatable, pure_externs
 
-_NO_NAMES: Mapping[int, Value] = {}
+_NO_NAMES: Mapping[int, int] = {}
 
 
 def cse(module: Module) -> Module:
@@ -66,7 +66,7 @@ class _Numberer:
             if isinstance(op, ops.Fork) and op.context is not None:
                 self.images[op.body.args[0].id] = self.image(op.context)
             op = graph.rebuild(op, operand=self.image, region=self.region)
-            if isinstance(op, ops.Let) and len(set(op.operands)) < len(op.operands):
+            if isinstance(op, ops.Let) and len({v.id for v in op.operands}) < len(op.operands):
                 op = with_expr(op, op.expr)
             self.facts.note(op)
             if not self.facts.holds(op):
@@ -98,16 +98,21 @@ class _Numberer:
 
 def _named_results(op: Op) -> dict[str, Value]:
     """The results by their names (metas) or their places."""
-    results = graph.results(op)
     metas = dict(op.metas) if isinstance(op, ops.Gen | ops.Select) else {}
-    plain = results[: len(results) - len(metas)]
-    return {str(place): value for place, value in enumerate(plain)} | metas
+    return {str(place): value for place, value in enumerate(_plain_results(op))} | metas
 
 
-def _shape(op: Op, names: Mapping[int, Value]) -> Hashable:
-    """Equal for ops that compute the same; `names` stand for the values defined in the regions
-    around the op, which differ where regions are equal."""
-    parts: list[Hashable] = [type(op).__name__, *(v.type for v in graph.results(op)[:2])]
+def _plain_results(op: Op) -> tuple[Value, ...]:
+    """The results but metas."""
+    if isinstance(op, ops.Gen | ops.Select):
+        return op.result, op.value
+    return graph.results(op)
+
+
+def _shape(op: Op, names: Mapping[int, int]) -> Hashable:
+    """Equal for ops that compute the same; `names` stand for the ids of values defined in the
+    regions around the op, which differ where regions are equal."""
+    parts: list[Hashable] = [type(op).__name__, *[v.type for v in _plain_results(op)]]
     parts += [_part(getattr(op, name), names) for name in _COMPARED[type(op)]]
     if isinstance(op, ops.Gen):
         unread = ("seed", "temperature")
@@ -128,27 +133,27 @@ def _compared(kind: type[Op]) -> tuple[str, ...]:
 _COMPARED = {kind: _compared(kind) for kind in graph.SHAPES}
 
 
-def _part(item: Any, names: Mapping[int, Value]) -> Hashable:
+def _part(item: Any, names: Mapping[int, int]) -> Hashable:
     """The same of a field."""
     kind = item.__class__
     if kind is Value:
-        return names.get(item.id, item)
+        return names.get(item.id, item.id)
     if kind is tuple:
         return tuple([_part(part, names) for part in item])
     if kind is Region:
         return _region_shape(item, names)
     if kind is ops.Piece:
-        return (names.get(item.base.id, item.base), item.before, item.after)
+        return (_part(item.base, names), item.before, item.after)
     assert isinstance(item, Hashable)
     return item
 
 
-def _region_shape(region: Region, names: Mapping[int, Value]) -> Hashable:
+def _region_shape(region: Region, names: Mapping[int, int]) -> Hashable:
     inner = dict(names)
 
     def number(values: tuple[Value, ...]) -> None:
         for value in values:
-            inner[value.id] = Value(-1 - len(inner), value.type)
+            inner[value.id] = -1 - len(inner)
 
     number(region.args)
     shapes: list[Hashable] = []

@@ -106,7 +106,7 @@ class _Walk:
         self.scopes: list[tuple[Value, ...]] = [results]
 
     def settle(self, body: Region) -> None:
-        """Walk until nothing changes: loops feed results back into their arguments."""
+        """Walk until nothing changes in loops, which feed results back into their arguments."""
         while self.has_changed:
             self.has_changed = False
             self.region(body, Stage.CONST)
@@ -115,13 +115,14 @@ class _Walk:
         return self.found.get(value.id, Stage.CONST)
 
     def latest(self, values: Iterable[Value], least: Stage = Stage.CONST) -> Stage:
-        return max((self.stage(value) for value in values), default=least)
+        return max([self.stage(value) for value in values], default=least)
 
     def raise_to(self, values: Iterable[Value], stage: Stage) -> None:
         for value in values:
             if self.stage(value) < stage:
                 self.found[value.id] = stage
-                self.has_changed = True
+                # outside of loops all that reads the value comes later
+                self.has_changed = self.has_changed or bool(self.loops)
 
     def flow(self, values: Iterable[Value], targets: Iterable[Value], stage: Stage) -> None:
         """Each target is one of the values in its place, chosen at `stage`."""
@@ -139,7 +140,7 @@ class _Walk:
 
     def op(self, op: Op, chosen: Stage) -> None:
         if isinstance(op, _COMPUTED):  # most ops
-            self.raise_to(graph.results(op), self.latest(graph.operands(op)))
+            self.raise_to((op.result,), self.latest(graph.operands(op)))
             return
         match op:
             case ops.Gen() | ops.Select() | ops.Extern() if not self.calls.is_repeatable(op):
