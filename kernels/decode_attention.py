@@ -184,8 +184,8 @@ def _merge(
     )
     for start in range(0, num_all, MERGE):
         i = start + tl.arange(0, MERGE)
-        place = tl.where(i < num_parts, first_part + i, first_own + i - num_parts)
-        at = place.to(tl.int64)[:, None] * (K * G) + head * G + g[None, :]
+        partial = tl.where(i < num_parts, first_part + i, first_own + i - num_parts)
+        at = partial.to(tl.int64)[:, None] * (K * G) + head * G + g[None, :]
         is_there = (i < num_all)[:, None] & (g < G)[None, :]
         # finite where nothing is: the rows beyond G
         lse = tl.load(lse_ptr + at, mask=is_there, other=-1e30, cache_modifier=".cg")
