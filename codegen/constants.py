@@ -38,6 +38,10 @@ class _Run:
     last_role: str | None = None
     has_begun: bool = True
 
+    def after_control(self) -> _Run:
+        """A new run, behind a control token or what was generated."""
+        return _Run("", True, self.last_role, self.has_begun)
+
 
 _START = _Run(is_whole=True, last_role="", has_begun=False)
 _UNKNOWN = _Run()
@@ -89,7 +93,7 @@ class _Search:
             case ops.Control():
                 run = self.begun(self.run(op.context))
                 self.ends(run)
-                self.runs[op.result.id] = replace(run, text="", is_whole=True)
+                self.runs[op.result.id] = run.after_control()
             case ops.Open():
                 self.runs[op.result.id] = self.open(self.run(op.context), op.role)
             case ops.Close():
@@ -98,7 +102,7 @@ class _Search:
                 run = self.begun(self.run(op.context))
                 self.ends(run)
                 # what a stop left of the text starts the next stretch, but mostly that is nothing
-                self.runs[op.result.id] = replace(run, text="", is_whole=True)
+                self.runs[op.result.id] = run.after_control()
             case _:
                 self.structured(op)
 
@@ -129,14 +133,14 @@ class _Search:
                 run = self.append(run, piece, True)
             else:
                 self.ends(run)
-                run = replace(run, text="", is_whole=True)
+                run = run.after_control()
         return run
 
     def append(self, run: _Run, text: str, is_whole: bool) -> _Run:
         """The run after `text`, or after a text that begins with it."""
         if not run.is_whole:
             return run
-        longer = replace(run, text=run.text + text, is_whole=is_whole)
+        longer = _Run(run.text + text, is_whole, run.last_role, run.has_begun)
         if not is_whole:
             self.ends(longer)
         return longer

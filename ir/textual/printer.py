@@ -63,7 +63,7 @@ def _declare_in(expr: Expr, records: RecordNames) -> None:
 
 
 def value_text(value: Value) -> str:
-    is_shown = _VALUE_NAME.fullmatch(value.name)
+    is_shown = value.name and _VALUE_NAME.fullmatch(value.name)
     return f"%{value.name}.{value.id}" if is_shown else f"%{value.id}"
 
 
