@@ -24,7 +24,6 @@ def rehearse(
     options: EngineOptions,
     *,
     limit: int | None = None,
-    seed: int = 0,
     externs: Mapping[str, Callable[..., Any]] | None = None,
 ) -> BatchFacts:
     """The facts of the first `limit` rows of the file `inputs`, run as `options` say. The device is
@@ -44,7 +43,6 @@ def rehearse(
         kv_memory=options.kv_memory,
         element_size=dtype.itemsize,
         device=place.type,
-        seed=seed,
         externs=externs,
         calibration=calibration(place.type, str(dtype).removeprefix("torch.")),
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -40,14 +40,11 @@ class Recorder:
     """Watches an engine's counts; `note` is called after each step. Raises OSError at once where
     the file cannot be written."""
 
-    def __init__(
-        self, path: str, stats: EngineStats, clock: Callable[[], float] = perf_counter
-    ) -> None:
+    def __init__(self, path: str, stats: EngineStats) -> None:
         with open(path, "a", encoding="utf-8"):
             self._path = path
         self._stats = stats
-        self._clock = clock
-        self._begin = clock()
+        self._begin = perf_counter()
         self._num_steps = stats.steps
         self._at = array("d")
         self._kv = array("q")
@@ -62,7 +59,7 @@ class Recorder:
         if stats.steps == self._num_steps:
             return
         self._num_steps = stats.steps
-        self._at.append(self._clock() - self._begin)
+        self._at.append(perf_counter() - self._begin)
         self._kv.append(stats.kv_tokens)
         for name, field in COUNTS.items():
             now = getattr(stats, field)
@@ -86,7 +83,7 @@ class Recorder:
             "program": program,
             "model": model,
             "rows": num_rows,
-            "seconds": self._clock() - self._begin,
+            "seconds": perf_counter() - self._begin,
             "totals": totals,
             "phases": phases,
             "model_phases": model_phases,

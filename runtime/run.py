@@ -26,7 +26,6 @@ WINDOW = 256  # rows in flight
 AHEAD = 4  # windows
 BURST = 128  # rows started between two steps, so that the engine works while the next are read
 OBJECTS_BETWEEN_SEARCHES = 200_000  # of Python, made more than freed; some 40 MB
-ORDERS = ("planned", "arrival", "random")
 
 
 def run(
@@ -48,8 +47,8 @@ def run(
 
     Rows that failed before they began pass through. `on_step` is called after each step of the
     machine. Rows' indices differ and grow. Closing the iterator gives up what is in flight.
-    `order` is the one in which rows start, of ORDERS; without `parallel` branches and calls run one
-    after another: for measuring what order and parallelism are worth.
+    Rows start in the `order` "planned", "arrival" or "random"; without `parallel` branches and
+    calls run one after another: for measuring what order and parallelism are worth.
     """
     machine = Machine(
         plan,

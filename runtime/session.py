@@ -27,7 +27,8 @@ class EngineOptions:
 
     The last four are for measuring what each is worth, and change no result: whether requests
     `share` KV, attention reads what several rows see once for all (`tree`), what does not depend on
-    each other runs together (`parallel`), and the `order` in which rows start (`run.ORDERS`)."""
+    each other runs together (`parallel`), and the `order` in which rows start (as `run` takes
+    it)."""
 
     device: str = "auto"
     dtype: str = "auto"

@@ -25,13 +25,12 @@ class Document:
 
     root: Value
 
-    def alternatives(self, sub: Sub, within: tuple[str, ...] = ()) -> list[Flat]:
-        """What a value may be so that all places of `sub` hold. `within` are the pointers that are
-        being looked at: a schema that needs itself to be known has no meaning."""
+    def alternatives(self, sub: Sub) -> list[Flat]:
+        """What a value may be so that all places of `sub` hold."""
         pointer = sub[0].pointer if sub else ""
         found = [Flat(pointer)]
         for place in sub:
-            found = _product(found, self._of_place(place, within), place)
+            found = _product(found, self._of_place(place, ()), place)
         self._check_picked(found)
         return found
 
@@ -49,6 +48,8 @@ class Document:
         return place if len(seen) > 1 else None
 
     def _of_place(self, place: Place, within: tuple[str, ...]) -> list[Flat]:
+        """`within` are the pointers that are being looked at: a schema that needs itself to be
+        known has no meaning."""
         schema = place.schema
         if isinstance(schema, bool):
             return [Flat(place.pointer)] if schema else []

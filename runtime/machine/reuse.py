@@ -64,7 +64,8 @@ class Reuse:
 
 
 class _KeptGen:
-    """Answers requests as one was answered. `_result` has neither its request nor its prefix."""
+    """Answers requests as one was answered. `_result` has neither its request nor its prefix; the
+    prefix of a shared gen lives as long as this, others as long as someone else needs them."""
 
     __slots__ = ("_engine", "_prefix", "_result", "_shared_prefix")
 

@@ -92,11 +92,10 @@ def load_model(
     device: torch.device | str = "auto",
     dtype: torch.dtype | str = "auto",
     load_format: str = "auto",
-    seed: int = 0,
 ) -> Transformer:
     """The model on `device` in `dtype`, ready to run.
 
-    `load_format` "dummy" draws random weights from `seed` on the device instead of reading them.
+    `load_format` "dummy" draws random weights on the device instead of reading them.
     dtype "auto" is bfloat16 where the device multiplies it natively, else float32 (float16 on a
     GPU without it). Raises ModelError.
     """
@@ -112,7 +111,7 @@ def load_model(
     if load_format == "dummy":
         from sglc.runtime.models.dummy import fill_randomly
 
-        fill_randomly(parameters, seed)
+        fill_randomly(parameters)
     else:
         _fill(slots(parameters, config), _checkpoint(files, config), files)
     return Transformer(config, parameters)

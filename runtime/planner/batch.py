@@ -24,7 +24,7 @@ from sglc.runtime.planner.rehearsal import Rehearsal
 from sglc.runtime.planner.row_kv import row_kv
 from sglc.runtime.planner.stand_ins import stand_in_externs
 from sglc.runtime.planner.trie import trie_nodes
-from sglc.runtime.planner.writing import Lengths, Writer, at_bound
+from sglc.runtime.planner.writing import Writer
 from sglc.runtime.row import BoundRow, RowFailed
 from sglc.runtime.run import WINDOW, run
 
@@ -39,17 +39,15 @@ def plan_batch(
     window: int = WINDOW,
     element_size: int = 4,
     device: str = "cpu",
-    seed: int = 0,
     externs: Mapping[str, Callable[..., Any]] | None = None,
-    lengths: Lengths = at_bound,
     calibration: Calibration | None = None,
 ) -> BatchFacts:
     """Rehearse `rows`, all of which the facts hold in memory.
 
     `kv_memory` is in bytes, None for as much as is needed; `element_size` is that of the KV's
     dtype, in bytes; `device` ("cpu", "cuda") decides how large a step may be. Externs that are not
-    given return a small value of their type. `lengths` says how long free texts are. Without a
-    `calibration` no seconds are predicted.
+    given return a small value of their type. Without a `calibration` no
+    seconds are predicted.
     """
     begin = perf_counter()
     bytes_per_token = config.kv_elements_per_token * element_size
@@ -59,16 +57,14 @@ def plan_batch(
         spec.tokenizer,
         config.context_len,
         num_slots,
-        writer=Writer(spec.tokenizer, lengths),
+        writer=Writer(spec.tokenizer),
         max_batch=MAX_BATCH[device],
         step_tokens=STEP_TOKENS[device],
         on_step=steps.append,
     )
     stand_ins = {**stand_in_externs(plan.externs), **(externs or {})}
     num_rows = num_failed = 0
-    for outcome in run(
-        plan, spec, engine, rows, seed=seed, externs=stand_ins, window=window, ordered=False
-    ):
+    for outcome in run(plan, spec, engine, rows, externs=stand_ins, window=window, ordered=False):
         engine.ledger.end_row(outcome.index)
         num_rows += 1
         num_failed += isinstance(outcome, RowFailed)

@@ -73,14 +73,13 @@ class Place:
 
 
 class Ledger:
-    """`num_text` tokens of the trie stand before requests, `num_scored` were run to score choices.
-    `row_sizes` are those of the tries of rows that have ended, each by itself, and `num_unwritten`
-    how many more tokens gens might have written than they did; row sizes count these too."""
+    """`num_text` tokens of the trie stand before requests. `row_sizes` are those of the tries of
+    rows that have ended, each by itself, and `num_unwritten` how many more tokens gens might have
+    written than they did; row sizes count these too."""
 
     def __init__(self) -> None:
         self.places: dict[Order, Place] = {}
         self.num_text = 0
-        self.num_scored = 0
         self.num_unwritten = 0
         self.row_sizes: list[int] = []
         self._trie = Trie()
@@ -107,7 +106,7 @@ class Ledger:
         if isinstance(request, ScoreRequest):
             for choice in request.choices:
                 # the last token of a choice is not run to score it
-                self.num_scored += self._trie.put(ids + array("i", choice[:-1]))
+                self._trie.put(ids + array("i", choice[:-1]))
                 row.put(ids + array("i", choice))
             place.num_written += len(
                 {choice[:n] for choice in request.choices for n in range(1, len(choice) + 1)}

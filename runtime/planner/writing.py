@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,6 @@ from sglc.codegen.automata.constraint import TokenTable
 from sglc.codegen.automata.vocabulary import vocabulary_of
 from sglc.runtime.engine.grammar_walk import GrammarWalk
 from sglc.runtime.engine.job import GenJob
-from sglc.runtime.engine.request import GenRequest
 from sglc.runtime.engine.stop import Kept, keep
 from sglc.runtime.engine.table_rows import AskingStates, TableWalk
 from sglc.runtime.engine.walk import Ended, Forced
@@ -27,13 +25,6 @@ from sglc.runtime.model.spec import Tokenizer
 
 # what is taken for a word, the best first: for vocabularies that have no whole words too
 _WORDS = (rb" [a-z]{2,12}", rb" ?[A-Za-z]+", rb"[!-~]", rb".+")
-
-Lengths = Callable[[GenRequest], int]
-
-
-def at_bound(request: GenRequest) -> int:
-    """A gen's length, if it ends at max_tokens only."""
-    return request.sampling.max_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +39,10 @@ class Written:
 
 
 class Writer:
-    """Decides what each gen writes. `lengths` says how many tokens a free text has."""
+    """Decides what each gen writes; a free text ends at max_tokens only."""
 
-    def __init__(self, tokenizer: Tokenizer, lengths: Lengths = at_bound) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._lengths = lengths
         self._tokens = vocabulary_of(tokenizer).tokens
         self._words = _words(self._tokens, tokenizer.control_ids)
         self._eos = min(tokenizer.eos_ids, default=None)
@@ -68,7 +58,7 @@ class Writer:
             text = job.walk.shortest.decode("utf-8", "replace")
             tokens = [*job.tokens, *self._tokenizer.encode(text)][: job.growth]
             return self._over(tokens or self._end(), [], Ended(), "stop")
-        count = max(1, min(self._lengths(job.gen), job.growth))
+        count = max(1, min(job.gen.sampling.max_tokens, job.growth))
         tokens = self._random.choices(self._words, k=count)
         return self._over(tokens, [], None, "length" if count == job.growth else "stop")
 
