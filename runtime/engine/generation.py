@@ -8,7 +8,6 @@ one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,33 +16,13 @@ from torch import Tensor
 from sglc.runtime.engine.constrained import Constrained, ConstrainedBatch
 from sglc.runtime.engine.job import GenJob
 from sglc.runtime.engine.lanes import Lanes
-from sglc.runtime.engine.request import Sampling, TokenLogprob
+from sglc.runtime.engine.last_token import LastTokens, Left
+from sglc.runtime.engine.request import Sampling
 from sglc.runtime.engine.sampling import Logprobs, Sampler, TokenMasks, report
-from sglc.runtime.engine.stop import ENDS, MAY_STOP, Kept, StopTables, find_stop, keep
-from sglc.runtime.engine.walk import Ended, Forced
+from sglc.runtime.engine.stop import ENDS, MAY_STOP, StopTables
 from sglc.runtime.model.spec import Tokenizer
 
 NO_STOPS = Sampling()  # a constrained gen ends with its value
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A gen that is over. `tokens` are all generated ones; the first `kept.num_tokens` stay."""
-
-    job: GenJob
-    tokens: list[int]
-    kept: Kept
-    finish_reason: str
-    logprobs: tuple[TokenLogprob, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """The gens that left the batch: over, or with `num_computed` tokens run and forced ones added
-    at the end of the job's."""
-
-    over: list[Finished]
-    forced: list[tuple[GenJob, int]]
 
 
 class Generation:
@@ -63,14 +42,13 @@ class Generation:
         self.mask_seconds = 0.0
         self._device = device
         self._masks = TokenMasks(tokenizer, thinking, device)
-        self._token_bytes = [tokenizer.token_bytes(id) for id in range(tokenizer.vocab_size)]
-        self._stops = StopTables(self._token_bytes, tokenizer.eos_ids)
+        self._last = LastTokens(tokenizer)
+        self._stops = StopTables(self._last.token_bytes, tokenizer.eos_ids)
         self._sampler = Sampler([], [], self._masks, device)
         self._jobs: list[GenJob] = []  # what the sampler was made for
         self._codes = torch.zeros((0, 0), dtype=torch.uint8, device=device)  # [ways to stop, V]
         self._code_keys: tuple[int, ...] = ()
         self._code_rows = torch.zeros(0, dtype=torch.int64, device=device)
-        self._logprobs: dict[GenJob, list[TokenLogprob]] = {}
 
     def advance(self, logits: Tensor) -> Left:
         """Sample a token for each running gen from its row of `logits` [R, V], which are
@@ -93,11 +71,11 @@ class Generation:
         if batch is not None:
             may_end[batch.take(tokens.cpu().numpy())] = True
         rows = np.flatnonzero(may_end).tolist()
-        left = Left([], [])
+        left = Left()
         if rows:
             self._settle()
         for row in rows:
-            self._check(lanes.jobs[row], int(codes[row]), bool(is_full[row]), left)
+            self._look(row, int(codes[row]), left)
         gone = [over.job for over in left.over] + [job for job, _ in left.forced]
         if gone:
             lanes.stop(gone)
@@ -112,12 +90,11 @@ class Generation:
         count = job.gen.sampling.logprobs or 0
         tokens = torch.tensor(ids, dtype=torch.int64).to(logits.device)
         found = report(list(range(len(ids))), logits, tokens, count)
-        reports = self._logprobs.setdefault(job, [])
-        reports += [found.of(index, id, count) for index, id in enumerate(ids)]
+        self._last.note(job, [found.of(index, id, count) for index, id in enumerate(ids)])
 
     def forget(self, job: GenJob) -> None:
         """`job`, in a lane or not, was cancelled."""
-        self._logprobs.pop(job, None)
+        self._last.forget(job)
         if job.lane >= 0:
             self._settle()
             self._dissolve()
@@ -153,40 +130,14 @@ class Generation:
         self._code_rows = torch.tensor(rows, dtype=torch.int64).to(self._device)
         self._jobs = jobs
 
-    def _check(self, job: GenJob, code: int, is_full: bool, left: Left) -> None:
-        """Note it in `left` if `job` leaves the batch after its last token."""
-        lane = job.lane
-        count = int(self._lanes.counts[lane])
-        tokens: list[int] = self._lanes.sampled[lane, :count].tolist()
-        sampling = job.gen.sampling
-        pieces = [self._token_bytes[token] for token in tokens]
-        reason = "stop"
-        ended: Ended | None = None
-        if code == ENDS:
-            pieces.pop()
-            ended = Ended()
-        elif job.walk is not None:
-            step = job.walk.look(b"".join(pieces), job.growth - count)
-            if isinstance(step, Forced):
-                job.force(tokens, step.ids)
-                left.forced.append((job, len(tokens) - 1))
-                return
-            ended = step
-        elif code == MAY_STOP:
-            stop_at = find_stop(pieces, sampling)
-            ended = None if stop_at is None else Ended(stop_at)
-        if ended is None:
-            if not is_full:
-                return
-            # the budget of a constrained gen ends where its value is whole
-            reason = "length" if job.walk is None else "stop"
-            ended = Ended()
-        kept = keep(pieces, ended.end, ended.completion)
-        logprobs = self._logprobs.pop(job, [])[: kept.num_tokens]
-        left.over.append(Finished(job, tokens, kept, reason, tuple(logprobs)))
+    def _look(self, row: int, code: int, left: Left) -> None:
+        """Note it in `left` if the gen of `row` leaves the batch after its last token."""
+        job = self._lanes.jobs[row]
+        tokens: list[int] = self._lanes.sampled[job.lane, : self._lanes.counts[job.lane]].tolist()
+        self._last.look(job, tokens, left, ends=code == ENDS, may_stop=code == MAY_STOP)
 
     def _note(self, logprobs: Logprobs, tokens: Tensor) -> None:
         for index, row in enumerate(logprobs.rows):
             job = self._lanes.jobs[row]
             report = logprobs.of(index, int(tokens[row]), job.gen.sampling.logprobs or 0)
-            self._logprobs.setdefault(job, []).append(report)
+            self._last.note(job, [report])

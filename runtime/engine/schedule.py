@@ -13,9 +13,9 @@ import torch
 
 from sglc.runtime.engine.chains import shorten
 from sglc.runtime.engine.constrained import Constrained
-from sglc.runtime.engine.generation import Finished
 from sglc.runtime.engine.intake import Intake
 from sglc.runtime.engine.job import GenJob, Job, ScoreJob
+from sglc.runtime.engine.last_token import Finished
 from sglc.runtime.engine.memory import SlotAllocator
 from sglc.runtime.engine.prefill import Prefill, PrefillPlanner, Segment
 from sglc.runtime.engine.request import (

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 
 from sglc.kernels.tree_attention import BLOCK
-from sglc.runtime.engine.generation import Finished
 from sglc.runtime.engine.job import GenJob, Job, ScoreJob
+from sglc.runtime.engine.last_token import Finished
 from sglc.runtime.engine.prefill import Prefill
 from sglc.runtime.engine.request import Result, TokenLogprob
 from sglc.runtime.engine.schedule import ScheduledEngine
