@@ -119,6 +119,8 @@ def keep(pieces: Sequence[bytes], stop_at: int | None, completion: str = "") -> 
     """What is kept of tokens with these bytes when the text ends at byte `stop_at` (None: at the
     end), and `completion` then follows as text."""
     data = b"".join(pieces)[:stop_at]
+    if stop_at is None and not _num_pending(data):
+        return Kept(len(pieces), data.decode("utf-8", "replace") + completion, completion)
     while pending := _num_pending(data):
         data = data[:-pending]
     ends = [0, *accumulate(map(len, pieces))]

@@ -5,6 +5,7 @@ Nothing of the layout is a tensor of its own on the host: one transfer carries a
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,39 +42,49 @@ class Layout:
 
 def lay_out(prefill: Prefill, scratch: int) -> Layout:
     """Number the rows. Tokens that are run again write their KV to slot `scratch`."""
-    tokens, positions, slots, extents = [], [], [], []
-    segments, extent_ends = [], []
+    tokens = array("i")
+    segments: list[tuple[int, int, int]] = []
+    extents: list[tuple[int, int]] = []
+    written: list[tuple[int, int, int]] = []  # first slot, rows, and how much the next row's adds
+    extent_ends: list[int] = []
     num_rows = 0
     for segment in prefill.segments.values():
         node, begin, end = segment.node, segment.begin, segment.end
         segment.first_row = num_rows
         segments.append((num_rows, end - begin, node.start + begin))
         num_rows += end - begin
-        tokens.append(np.frombuffer(node.tokens, dtype=np.int32)[begin:end])
-        positions.append(np.arange(node.start + begin, node.start + end))
+        tokens += node.tokens[begin:end]
         fresh = max(begin, min(node.num_computed, end))
         if fresh > begin:
-            slots.append(np.full(fresh - begin, scratch))
-        slots += [np.arange(slot, slot + count) for slot, count in node.slots(fresh, end)]
+            written.append((scratch, fresh - begin, 0))
+        written += [(slot, count, 1) for slot, count in node.slots(fresh, end)]
         for above in node.path()[:-1]:
             extents += above.extents
         extents += node.slots(0, end)
         extent_ends.append(len(extents))
+    _, num_tokens, first_positions = np.array(segments, dtype=np.int64).T
     rows = [
         (segment := prefill.segments[read.node]).first_row + read.offset - segment.begin
         for read in prefill.reads
     ]
     logit_rows, places = np.unique(np.array(rows, dtype=np.int64), return_inverse=True)
     return Layout(
-        np.concatenate(tokens).astype(np.int64),
-        np.concatenate(positions),
-        np.concatenate(slots),
+        np.array(tokens, dtype=np.int64),
+        _counted(first_positions, num_tokens),
+        _counted(*np.array(written, dtype=np.int64).T),
         logit_rows,
         places,
         np.array(segments, dtype=np.int64),
         np.array(extent_ends, dtype=np.int64),
         np.array(extents, dtype=np.int64),
     )
+
+
+def _counted(firsts: Indices, counts: Indices, step: Indices | int = 1) -> Indices:
+    """first, first + step, ... for each of `firsts`, `counts` of them, one after another."""
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    steps = step if isinstance(step, int) else np.repeat(step, counts)
+    return np.repeat(firsts, counts) + within * steps
 
 
 class PrefillStep:
