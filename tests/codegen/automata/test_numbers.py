@@ -67,7 +67,7 @@ floats = st.floats(-1e6, 1e6) | st.integers(-1000, 1000) | st.sampled_from([0.1,
 def test_decimals_between_bounds(accepts, one, other, is_above, is_below, data) -> None:
     """A text is accepted exactly if the float that it is read as lies within the bounds; close to a
     bound, where more than FLOAT_DIGITS digits would tell them apart, it need not be."""
-    low, high = sorted([one, other])
+    low, high = sorted([one or 0, other or 0])  # no -0.0, which is no bound below 0.0
     lows = {"above": low} if is_above else {}
     highs = {"below": high} if is_below else {}
     try:
