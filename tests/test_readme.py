@@ -1,11 +1,15 @@
-"""What the README shows is true."""
+"""What the READMEs show is true."""
 
+import json
 import re
+import shlex
 from pathlib import Path
+
+import pytest
 
 import sglc
 from sglc import testing
-from sglc.cli import EXIT_CODES
+from sglc.arguments import EXIT_CODES, parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -31,3 +35,18 @@ def test_it_lists_the_exit_codes() -> None:
     codes = re.findall(r"^ +(\d+) ", EXIT_CODES, re.MULTILINE)
     told = README.split("Exit codes: ")[1].split("\n\n")[0]
     assert codes == re.findall(r"\b\d+\b", told)
+
+
+READMES = [ROOT / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.parent.name)
+def test_its_commands_are_commands_on_files_that_are_there(readme: Path) -> None:
+    commands = re.findall(r"^    .*?\b(sglc \w+ .*)$", readme.read_text(), re.MULTILINE)
+    assert commands
+    for command in commands:
+        args = parser().parse_args(shlex.split(command)[1:])
+        assert (ROOT / args.file).is_file()
+        assert all((ROOT / name).is_file() for name in args.extern)
+        first = (ROOT / args.inputs).read_text().splitlines()[0]
+        assert json.loads(first).keys() >= set(getattr(args, "keep", ()))
