@@ -6,6 +6,7 @@ by one.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from sglc.kernels.lane_tensors import ENDED, FORCED, MAY_STOP, RUNNING
 from sglc.runtime.engine.device.lane_options import LaneOptions
-from sglc.runtime.engine.device.lanes import DeviceLanes
+from sglc.runtime.engine.device.lanes import DeviceLanes, Lane
 from sglc.runtime.engine.job import GenJob
 from sglc.runtime.engine.last_token import LastTokens, Left
 from sglc.runtime.engine.request import TokenLogprob
@@ -23,11 +24,15 @@ from sglc.runtime.model.spec import Tokenizer
 Indices = NDArray[np.int64]
 
 
-@dataclass(slots=True)
-class Landed(Left):
-    """What came of the `num_tokens` tokens of one step."""
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """The last token of what `held` has in lane `lane`, as the device left it."""
 
-    num_tokens: int = 0
+    lane: int
+    held: Lane
+    status: int
+    code: int
+    state: int
 
 
 class Endings:
@@ -35,10 +40,13 @@ class Endings:
         self._lanes = lanes
         self._options = options
         self._last = LastTokens(tokenizer)
+        self._still: deque[_Token] = deque()  # of gens that stand still
 
-    def read(self, rows: Indices, serials: Indices, outcome: NDArray[np.int32]) -> Landed:
+    def read(self, rows: Indices, serials: Indices, outcome: NDArray[np.int32]) -> tuple[int, Left]:
         """Take in a step's outcome [R, 3] of lanes `rows`, which were those of `serials` when it
-        was launched. Gens that are over keep their lanes; the caller takes them."""
+        was launched: how many of them got a token, and which running gens leave after it. Those
+        keep their lanes until the caller takes them; so do the gens that the device stopped, which
+        `next_still` is for."""
         lanes = self._lanes
         is_alive = lanes.serial[rows] == serials
         rows, outcome = rows[is_alive], outcome[is_alive]
@@ -46,22 +54,42 @@ class Endings:
         lanes.history[rows, lanes.read[rows]] = tokens
         lanes.read[rows] += 1
         codes = self._options.codes[self._options.stop_way[rows], tokens]
-        may_end = (statuses != RUNNING) | (codes == MAY_STOP) | lanes.is_walked[rows]
-        landed = Landed(num_tokens=len(rows))
+        is_still = statuses != RUNNING
+        may_end = is_still | (codes == MAY_STOP) | lanes.is_walked[rows]
+        left = Left()
         for row in np.flatnonzero(may_end).tolist():
-            lane, status = int(rows[row]), int(statuses[row])
-            job = lanes.lane(lane).job
-            if isinstance(job.walk, TableWalk):
-                job.walk.state = int(states[row])
-            self._last.look(
-                job,
-                lanes.history[lane, : lanes.read[lane]].tolist(),
-                landed,
-                ends=status == ENDED,
-                may_stop=int(codes[row]) == MAY_STOP,
-                stands=status == FORCED,
+            lane = int(rows[row])
+            token = _Token(
+                lane, lanes.lane(lane), int(statuses[row]), int(codes[row]), int(states[row])
             )
-        return landed
+            if is_still[row]:
+                self._still.append(token)
+            else:
+                self._look(token, left)
+        lanes.leave(rows[is_still])
+        return len(rows), left
+
+    def next_still(self, count: int) -> Left:
+        """What comes of the next `count` gens that the device stopped."""
+        left = Left()
+        for _ in range(min(count, len(self._still))):
+            token = self._still.popleft()
+            if self._lanes.held[token.lane] is token.held:  # else it was cancelled
+                self._look(token, left)
+        return left
+
+    def _look(self, token: _Token, left: Left) -> None:
+        lanes, job = self._lanes, token.held.job
+        if isinstance(job.walk, TableWalk):
+            job.walk.state = token.state
+        self._last.look(
+            job,
+            lanes.history[token.lane, : lanes.read[token.lane]].tolist(),
+            left,
+            ends=token.status == ENDED,
+            may_stop=token.code == MAY_STOP,
+            stands=token.status == FORCED,
+        )
 
     def note(self, job: GenJob, report: TokenLogprob) -> None:
         """The next token of `job` reports its log-probability."""

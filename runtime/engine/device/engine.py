@@ -23,7 +23,7 @@ from torch import Tensor
 from sglc.kernels.decode_work import Geometry
 from sglc.kernels.sample_step import sample_step
 from sglc.runtime.engine.device.decode import DecodeStep, outcome
-from sglc.runtime.engine.device.endings import Endings, Landed
+from sglc.runtime.engine.device.endings import Endings
 from sglc.runtime.engine.device.flight import Flight, Reports, ScoreReads
 from sglc.runtime.engine.device.lane_options import LaneOptions
 from sglc.runtime.engine.device.lanes import DeviceLanes
@@ -34,6 +34,7 @@ from sglc.runtime.engine.device.transfer import Fetch, send
 from sglc.runtime.engine.device.turns import Turns
 from sglc.runtime.engine.device.watched import HostDraws, is_walked
 from sglc.runtime.engine.job import GenJob, Job, ScoreJob
+from sglc.runtime.engine.last_token import Left
 from sglc.runtime.engine.memory import KVPool, slots_for
 from sglc.runtime.engine.prefill import Prefill, PrefillPlanner, Read
 from sglc.runtime.engine.request import Result
@@ -43,6 +44,7 @@ from sglc.runtime.models.transformer import Transformer
 
 STEP_TOKENS = 8192  # prompt tokens of a step
 MAX_BATCH = 1024  # requests that are admitted together
+STILL = 64  # gens that end between two launches: the device works on what is asked after them
 AHEAD = 2  # steps that are launched before the oldest of them is read
 
 
@@ -131,6 +133,7 @@ class DeviceEngine(ScheduledEngine):
             results += self._land(flight)
             if not is_launched:
                 break
+        results += self._settle(self._endings.next_still(STILL))
         self._note_seconds(launched - begin, waited, perf_counter() - launched - waited)
         return results
 
@@ -252,26 +255,27 @@ class DeviceEngine(ScheduledEngine):
                 if scored.is_admitted and scored.choices.is_complete:
                     results += self._finish_score(scored)
         if flight.outcome is not None:
-            landed = self._endings.read(flight.lanes, flight.serials, flight.outcome.array())
-            results += self._settle(landed)
+            found = flight.outcome.array()
+            count, left = self._endings.read(flight.lanes, flight.serials, found)
+            self.stats.decoded_tokens += count
+            results += self._settle(left)
         return results
 
-    def _settle(self, landed: Landed) -> list[Result]:
+    def _settle(self, left: Left) -> list[Result]:
         """Gens that are over leave; those with forced text go back to have it run."""
-        self.stats.decoded_tokens += landed.num_tokens
-        gone = [over.job for over in landed.over] + [job for job, _ in landed.forced]
+        gone = [over.job for over in left.over] + [job for job, _ in left.forced]
         if not gone:
             return []
         # whose last token went into a step that was launched before it was known to be the last
         lanes = self._lanes
         overran = {job for job in gone if lanes.launched[job.lane] > lanes.read[job.lane]}
         lanes.stop(gone)
-        for job, num_computed in landed.forced:
+        for job, num_computed in left.forced:
             self._note_forced(len(job.tokens) - num_computed - 1)
             self._residency.resume(job, num_computed)
             self._turns.add(job)
-        self._prefilling[:0] = [job for job, _ in landed.forced]
-        return [self._finish_gen(over, overran=over.job in overran) for over in landed.over]
+        self._prefilling[:0] = [job for job, _ in left.forced]
+        return [self._finish_gen(over, overran=over.job in overran) for over in left.over]
 
     def _note_seconds(self, launching: float, waiting: float, landing: float) -> None:
         seconds = self.stats.seconds

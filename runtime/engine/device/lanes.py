@@ -136,13 +136,17 @@ class DeviceLanes:
     def stop(self, jobs: Sequence[GenJob]) -> None:
         """Their lanes may be taken again; what is launched of them is nobody's."""
         lanes = np.array([job.lane for job in jobs], dtype=np.int64)
-        self._leave(lanes)
-        self.serial[lanes] = -1
+        self.leave(lanes)
         self.is_watched[lanes] = False
         for lane, job in zip(lanes.tolist(), jobs, strict=True):
             self.held[lane] = None
             self._free.append(lane)
             job.lane = -1
+
+    def leave(self, lanes: Indices) -> None:
+        """They run no more, and what is launched of them is nobody's."""
+        self._leave(lanes)
+        self.serial[lanes] = -1
 
     def turn(self) -> None:
         """Before a decode step: rows whose run is full go on with the next one."""
