@@ -68,7 +68,7 @@ def decode_attention_ref(q: Tensor, k_pool: Tensor, v_pool: Tensor, work: Decode
 @triton.jit
 def _attend(
     q,  # [M, D]
-    is_shown,  # [M]: rows that see these positions; not looked at where there is no table
+    is_shown,  # [M]: rows that see these positions, where that is not all
     sums,
     total,
     highest,  # of what was attended to before
@@ -82,6 +82,7 @@ def _attend(
     end,
     scale,
     HAS_TABLE: tl.constexpr,
+    IS_FOR_ALL: tl.constexpr,
     M: tl.constexpr,
     D: tl.constexpr,
     TILE: tl.constexpr,
@@ -114,7 +115,7 @@ def _attend(
         k = tl.load(k_ptr + at + offsets, mask=is_seen[:, None], other=0.0)  # [TILE, D]
         scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
         is_scored = is_seen[None, :]
-        if HAS_TABLE:
+        if not IS_FOR_ALL:
             is_scored = is_scored & is_shown[:, None]
         scores = tl.where(is_scored, scores, float("-inf"))  # [M, TILE]
         # the maxima start finite: a row that sees none of a tile keeps its own
@@ -148,7 +149,7 @@ def _run_unit(
         q, is_row, tl.zeros([M, D], tl.float32), tl.zeros([M], tl.float32),
         tl.full([M], LOWEST, tl.float32), k_ptr, v_ptr, stride,
         first, entries_ptr, entries_ptr, 0, num_tokens, scale,
-        False, M, D, TILE, 1, STAGES, PRECISION,
+        False, True, M, D, TILE, 1, STAGES, PRECISION,
     )  # fmt: skip
     place = tl.load(entry + 1, mask=is_row, other=0)
     at = place.to(tl.int64) * (K * G) + q_head
@@ -203,26 +204,43 @@ def _merge(
 
 
 @triton.jit
+def _of_row(values, place, GROUP: tl.constexpr):
+    """What `values` [M] holds for row `place` of a group."""
+    m = tl.arange(0, values.shape[0])
+    return tl.sum(tl.where(m == place * GROUP, values, 0), 0)
+
+
+@triton.jit
 def _run_group(
     q_ptr, k_ptr, v_ptr, out_ptr, stride, parts_ptr,
     groups_ptr, near_slots_ptr, near_counts_ptr, num_near_ptr, near_stride,
     slots_ptr, counts_ptr, len_ptr, table_stride,
     y_ptr, lse_ptr, done_ptr, group, cut, max_entries, splits, head, scale,
-    K: tl.constexpr, G: tl.constexpr, GROUP: tl.constexpr, M: tl.constexpr, D: tl.constexpr,
-    BLOCK: tl.constexpr, MERGE: tl.constexpr, TILE: tl.constexpr, STAGES: tl.constexpr,
-    PRECISION: tl.constexpr,
+    HAS_GROUPS: tl.constexpr, K: tl.constexpr, G: tl.constexpr, GROUP: tl.constexpr,
+    M: tl.constexpr, D: tl.constexpr, BLOCK: tl.constexpr, MERGE: tl.constexpr,
+    TILE: tl.constexpr, STAGES: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """A group's rows: their near part and their own parts; of a row alone, a cut of its own."""
     SIZE: tl.constexpr = M // GROUP
     m = tl.arange(0, M)
     d = tl.arange(0, D)
-    row = tl.load(groups_ptr + group * SIZE + m // GROUP)
+    if HAS_GROUPS:
+        row = tl.load(groups_ptr + group * SIZE + m // GROUP)
+    else:
+        row = tl.where(m < GROUP, group, -1)
     is_row = (row >= 0) & (m % GROUP < G)
     row = tl.maximum(row, 0)
-    num_rows = tl.sum((is_row & (m % GROUP == 0)).to(tl.int32), 0)
-    first_row = tl.load(groups_ptr + group * SIZE)
-    # of the first row: what matters where it is alone
-    num_blocks = tl.cdiv(tl.load(len_ptr + tl.maximum(first_row, 0)), BLOCK)
+    lengths = tl.load(len_ptr + row)
+    first_parts = tl.load(parts_ptr + 2 * row)
+    nums_parts = tl.load(parts_ptr + 2 * row + 1)
+    num_near = 0
+    num_rows = 1
+    if HAS_GROUPS:
+        num_near = tl.load(num_near_ptr + group)
+        num_rows = tl.sum((is_row & (m % GROUP == 0)).to(tl.int32), 0)
+    # the own part of a row alone may be cut
+    first_row = _of_row(row, 0, GROUP)
+    num_blocks = tl.cdiv(_of_row(lengths, 0, GROUP), BLOCK)
     blocks_per_cut = tl.cdiv(num_blocks, splits)
     if (num_blocks <= UNCUT) | (num_rows > 1):
         blocks_per_cut = num_blocks
@@ -234,30 +252,26 @@ def _run_group(
         sums = tl.zeros([M, D], tl.float32)
         total = tl.zeros([M], tl.float32)
         highest = tl.full([M], LOWEST, tl.float32)
-        num_near = tl.load(num_near_ptr + group)
         if num_near > 0:
             sums, total, highest = _attend(
                 q, is_row, sums, total, highest, k_ptr, v_ptr, stride, 0,
                 near_slots_ptr + group.to(tl.int64) * near_stride,
                 near_counts_ptr + group.to(tl.int64) * near_stride,
                 0, num_near * BLOCK, scale,
-                True, M, D, TILE, BLOCK, STAGES, PRECISION,
+                True, True, M, D, TILE, BLOCK, STAGES, PRECISION,
             )  # fmt: skip
         for place in range(0, num_rows):
-            its_row = tl.load(groups_ptr + group * SIZE + place)
-            length = tl.load(len_ptr + its_row)
-            begin = 0
-            end = length
+            its_row = _of_row(row, place, GROUP)
+            begin = cut * blocks_per_cut * BLOCK
+            end = _of_row(lengths, place, GROUP)
             if num_rows == 1:
-                begin = cut * blocks_per_cut * BLOCK
-                end = tl.minimum(begin + blocks_per_cut * BLOCK, length)
+                end = tl.minimum(begin + blocks_per_cut * BLOCK, end)
             sums, total, highest = _attend(
-                q, is_row & (m // GROUP == place), sums, total, highest,
-                k_ptr, v_ptr, stride, 0,
+                q, m // GROUP == place, sums, total, highest, k_ptr, v_ptr, stride, 0,
                 slots_ptr + its_row.to(tl.int64) * table_stride,
                 counts_ptr + its_row.to(tl.int64) * table_stride,
                 begin, end, scale,
-                True, M, D, TILE, BLOCK, STAGES, PRECISION,
+                True, not HAS_GROUPS, M, D, TILE, BLOCK, STAGES, PRECISION,
             )  # fmt: skip
         first_own = max_entries + first_row * (splits - 1)  # partial result of the row's cut 1
         if cut > 0:
@@ -271,15 +285,14 @@ def _run_group(
             num_own = 0
             if num_rows == 1:
                 num_own = tl.maximum(num_cuts - 1, 0)
-            num_parts = tl.load(parts_ptr + 2 * row + 1)
             # a row that sees nothing gets zeros
             y = sums / tl.where(total > 0, total, 1.0)[:, None]
-            is_whole = is_row & (num_parts + num_own == 0)
+            is_whole = is_row & (nums_parts + num_own == 0)
             tl.store(out_ptr + q_at, y.to(out_ptr.dtype.element_ty), mask=is_whole[:, None])
             for place in range(0, num_rows):
-                its_row = tl.load(groups_ptr + group * SIZE + place)
-                its_parts = tl.load(parts_ptr + 2 * its_row + 1)
-                num_others = its_parts + num_own
+                its_row = _of_row(row, place, GROUP)
+                num_parts = _of_row(nums_parts, place, GROUP)
+                num_others = num_parts + num_own
                 if num_others > 0:
                     done = done_ptr + its_row * K + head
                     while tl.atomic_add(done, 0, sem="relaxed") < num_others:
@@ -287,7 +300,7 @@ def _run_group(
                     tl.store(done, 0)
                     whole = _merge(
                         sums, total, highest, y_ptr, lse_ptr,
-                        tl.load(parts_ptr + 2 * its_row), its_parts, first_own, num_others,
+                        _of_row(first_parts, place, GROUP), num_parts, first_own, num_others,
                         place, head, K, G, GROUP, D, MERGE,
                     )  # fmt: skip
                     g = tl.arange(0, GROUP)
@@ -308,9 +321,9 @@ def _decode_kernel(
     groups_ptr, near_slots_ptr, near_counts_ptr, num_near_ptr, near_stride,
     slots_ptr, counts_ptr, len_ptr, table_stride,
     y_ptr, lse_ptr, done_ptr, max_units, max_entries, B, splits, scale,
-    K: tl.constexpr, G: tl.constexpr, GROUP: tl.constexpr, D: tl.constexpr,
-    BLOCK: tl.constexpr, NARROW: tl.constexpr, WIDE: tl.constexpr, MERGE: tl.constexpr,
-    OWN_TILE: tl.constexpr, UNIT_TILE: tl.constexpr,
+    HAS_GROUPS: tl.constexpr, K: tl.constexpr, G: tl.constexpr, GROUP: tl.constexpr,
+    D: tl.constexpr, BLOCK: tl.constexpr, NARROW: tl.constexpr, WIDE: tl.constexpr,
+    MERGE: tl.constexpr, OWN_TILE: tl.constexpr, UNIT_TILE: tl.constexpr,
     OWN_STAGES: tl.constexpr, UNIT_STAGES: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     head = tl.program_id(0) % K
@@ -343,7 +356,7 @@ def _decode_kernel(
             slots_ptr, counts_ptr, len_ptr, table_stride, y_ptr, lse_ptr, done_ptr,
             (job - max_units) % B, splits - 1 - (job - max_units) // B,
             max_entries, splits, head, scale,
-            K, G, GROUP, NARROW, D, BLOCK, MERGE, OWN_TILE, OWN_STAGES, PRECISION,
+            HAS_GROUPS, K, G, GROUP, NARROW, D, BLOCK, MERGE, OWN_TILE, OWN_STAGES, PRECISION,
         )  # fmt: skip
 
 
@@ -388,7 +401,7 @@ def decode_attention_triton(
         work.own_slots, work.own_counts, work.own_len, work.own_slots.stride(0),
         work.partial_y, work.partial_lse, work.num_done,
         max_units, len(work.entries), B, work.num_splits, math.log2(math.e) / math.sqrt(D),
-        K=K, G=H // K, GROUP=triton.next_power_of_2(H // K), D=D,
+        HAS_GROUPS=work.has_groups, K=K, G=H // K, GROUP=triton.next_power_of_2(H // K), D=D,
         BLOCK=BLOCK, NARROW=NARROW, WIDE=WIDE,
         # many partial results at once cost much where there are few
         MERGE=8 if work.num_splits > 1 else 2, **_tiles(q.dtype, D),

@@ -19,7 +19,6 @@ from sglc.kernels.decode_work import (
     DecodePlan,
     Geometry,
     Indices,
-    single_rows,
 )
 
 
@@ -52,9 +51,9 @@ def plan_decode(
     group_of, size = _places(groups, B)
     # readers: who sees an extent together
     reader, entry_reader, num_seeing = np.unique(
-        extent_of * len(groups) + group_of[rows], return_inverse=True, return_counts=True
+        extent_of * len(size) + group_of[rows], return_inverse=True, return_counts=True
     )
-    extent_read, group_reading = np.divmod(reader, len(groups))
+    extent_read, group_reading = np.divmod(reader, len(size))
     if is_unit is None:
         num_readers = np.bincount(extent_read, minlength=len(extents))
         is_unit = is_shared(geometry, extents[:, 1], num_rows, num_readers)
@@ -87,8 +86,8 @@ def _groups(
     has_groups: bool | None,
 ) -> NDArray[np.int32]:
     """Rows [B', R] that are read together: those whose deepest shared extent, that of the fewest
-    rows, is the same. All alone where the device would be left empty or little is saved."""
-    alone = single_rows(geometry, B)
+    rows, is the same. None where the device would be left empty or little is saved."""
+    alone = np.zeros((0, geometry.group_size), dtype=np.int32)
     if has_groups is False or not len(rows):
         return alone
     order = np.lexsort((extent_of, num_rows[extent_of], rows))
@@ -120,7 +119,9 @@ GROUP_BYTES = 4e6  # that grouping has to save of what rows read
 
 
 def _places(groups: NDArray[np.int32], B: int) -> tuple[Indices, Indices]:
-    """The group of each row [B], and the number of rows of each group."""
+    """The group of each row [B], and the number of rows of each group; for none, rows alone."""
+    if not len(groups):
+        return np.arange(B), np.ones(B, dtype=np.int64)
     is_row = groups >= 0
     group_of = np.zeros(B, dtype=np.int64)
     group_of[groups[is_row]] = np.nonzero(is_row)[0]

@@ -45,7 +45,7 @@ class DecodePlan:
     units: NDArray[np.int32]  # [U, 4]
     entries: NDArray[np.int32]  # [E, 2]
     parts: NDArray[np.int32]  # [B, 2]
-    groups: NDArray[np.int32]  # [B', R]
+    groups: NDArray[np.int32]  # [B', R], B' = 0: all rows are alone
     near_slots: NDArray[np.int32]  # [B', S]
     near_counts: NDArray[np.int32]  # [B', S]
     num_near: NDArray[np.int32]  # [B']
@@ -62,8 +62,8 @@ class DecodeWork:
         `num_units` [1] on are not looked at.
     entries [E, 2]: a row of the unit, and the partial result that it writes.
     parts [B, 2]: a row's first partial result and how many; those of a row lie together.
-    groups [B, R]: the rows of each group, behind them -1; each row of the batch is in one. Groups
-        of several rows come where own parts are not cut.
+    groups [B, R]: the rows of each group, behind them -1; each row of the batch is in one. With
+        [0, R] all rows are alone, which is a little faster.
     near_slots, near_counts [B, S]: first slot of each near block of a group, and how many of its
         BLOCK slots hold tokens. num_near [B]: how many blocks; 0 for a row alone.
     own_slots, own_counts [B, M]: first slot of each own block, and how many of its BLOCK slots hold
@@ -93,6 +93,10 @@ class DecodeWork:
     num_done: Tensor
     num_splits: int
 
+    @property
+    def has_groups(self) -> bool:
+        return len(self.groups) > 0
+
     @staticmethod
     def empty(
         geometry: Geometry,
@@ -102,12 +106,13 @@ class DecodeWork:
         max_entries: int,
         device: torch.device,
         num_splits: int | None = None,
-        max_near: int = 1,
+        max_near: int = 0,
     ) -> DecodeWork:
-        """Room for `num_rows` rows, of which none is taken yet."""
+        """Room for `num_rows` rows, of which none is taken yet; for groups if `max_near`."""
         if num_splits is None:
             num_splits = splits_for(geometry, num_rows, max_blocks)
         num_partials = max_entries + num_rows * (num_splits - 1)
+        num_groups = num_rows if max_near else 0
 
         def ints(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.int32, device=device)
@@ -117,10 +122,10 @@ class DecodeWork:
             num_units=ints(1),
             entries=ints(max_entries, 2),
             parts=ints(num_rows, 2),
-            groups=torch.from_numpy(single_rows(geometry, num_rows)).to(device),
-            near_slots=ints(num_rows, max_near),
-            near_counts=ints(num_rows, max_near),
-            num_near=ints(num_rows),
+            groups=ints(num_groups, geometry.group_size),
+            near_slots=ints(num_groups, max_near),
+            near_counts=ints(num_groups, max_near),
+            num_near=ints(num_groups),
             own_slots=ints(num_rows, max_blocks),
             own_counts=ints(num_rows, max_blocks),
             own_len=ints(num_rows),
@@ -135,7 +140,8 @@ class DecodeWork:
         self.num_units.fill_(len(plan.units))
         for rest in (self.parts, self.num_near, self.own_len):
             rest.zero_()
-        self.groups.copy_(torch.from_numpy(all_groups(plan, len(self.groups))))
+        if self.has_groups:
+            self.groups.copy_(torch.from_numpy(all_groups(plan, len(self.groups))))
         for field in fields(plan):
             if field.name != "groups":
                 values = torch.from_numpy(getattr(plan, field.name))
@@ -149,16 +155,9 @@ def splits_for(geometry: Geometry, num_rows: int, max_blocks: int) -> int:
     return int(max(1, min(fill, max_blocks, 16)))
 
 
-def single_rows(geometry: Geometry, num_rows: int) -> NDArray[np.int32]:
-    """Groups of one row each."""
-    groups = np.full((num_rows, geometry.group_size), -1, dtype=np.int32)
-    groups[:, 0] = np.arange(num_rows)
-    return groups
-
-
 def all_groups(plan: DecodePlan, num_rows: int) -> NDArray[np.int32]:
-    """The plan's groups in a batch of `num_rows` rows, of which the plan takes the first; the
-    others are alone, and behind them come groups of none."""
+    """The plan's groups [num_rows, R] in a batch of so many rows, of which the plan takes the
+    first; the others are alone, and behind them come groups of none."""
     taken, size = plan.groups.shape
     groups = np.full((num_rows, size), -1, dtype=np.int32)
     groups[:taken] = plan.groups

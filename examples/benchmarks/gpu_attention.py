@@ -85,7 +85,7 @@ KINDS = ("tree", "groups", "plain")
 def kind_of(plan: DecodePlan) -> str:
     if len(plan.units):
         return "tree"
-    return "groups" if len(plan.groups) < len(plan.own_len) else "plain"
+    return "groups" if len(plan.groups) else "plain"
 
 
 def decode_plan(
@@ -117,7 +117,7 @@ def decode_work(geometry: Geometry, plan: DecodePlan) -> DecodeWork:
     B, M = plan.own_slots.shape
     work = DecodeWork.empty(
         geometry, B, M, len(plan.units), len(plan.entries), DEVICE,
-        max_near=plan.near_slots.shape[1],
+        max_near=plan.near_slots.shape[1] if len(plan.groups) else 0,
     )  # fmt: skip
     work.load(plan)
     return work

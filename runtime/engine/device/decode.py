@@ -33,7 +33,7 @@ from sglc.runtime.engine.memory import KVPool
 from sglc.runtime.models.transformer import Transformer
 
 Indices = NDArray[np.int64]
-FINE, COARSE = 16, 64  # batch sizes: powers of two to 8, then in these steps to 64 and 512
+FINE, COARSE = 16, 64  # batch sizes: powers of two to 8, then in these steps, the first to 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def size_of(num_rows: int, plan: DecodePlan, samples: bool) -> Size:
         _room(plan.own_slots.shape[1], 16),
         _room(len(plan.units), 16),
         _room(len(plan.entries), 64),
-        _room(plan.near_slots.shape[1], 4),
+        _room(plan.near_slots.shape[1], 4) if len(plan.groups) else 0,
         samples,
     )
 
@@ -64,7 +64,7 @@ def padded_rows(count: int) -> int:
     """The batch size that `count` rows run in."""
     if count <= 8:
         return 1 << (count - 1).bit_length()
-    step = FINE if count <= 64 else COARSE if count <= 512 else 2 * COARSE
+    step = FINE if count <= 64 else COARSE
     return -(-count // step) * step
 
 
@@ -159,7 +159,8 @@ class DecodeStep:
 
     def _new_batch(self, size: Size) -> Batch:
         B, device = size.rows, self._device
-        sizes = [2 * B, B, B, B, 1, B, B * self._geometry.group_size]
+        num_groups = B if size.near else 0
+        sizes = [2 * B, B, B, B, 1, num_groups, num_groups * self._geometry.group_size]
         fixed = torch.zeros(sum(sizes), dtype=torch.int32, device=device)
         parts, own_len, rows, steps, num_units, num_near, groups = torch.split(fixed, sizes)
         num_splits = splits_for(self._geometry, B, size.blocks)
@@ -173,9 +174,9 @@ class DecodeStep:
             num_units=num_units,
             entries=ints(size.entries, 2),
             parts=parts.view(B, 2),
-            groups=groups.view(B, -1),
-            near_slots=ints(B, size.near),
-            near_counts=ints(B, size.near),
+            groups=groups.view(-1, self._geometry.group_size),
+            near_slots=ints(num_groups, size.near),
+            near_counts=ints(num_groups, size.near),
             num_near=num_near,
             own_slots=ints(B, size.blocks),
             own_counts=ints(B, size.blocks),
@@ -201,15 +202,17 @@ class DecodeStep:
         """Copy rows and plan in: one transfer, and a copy on the device for each table."""
         B, R, M = size.rows, len(lanes), plan.own_slots.shape[1]
         N, S = plan.near_slots.shape
-        fixed = np.zeros(6 * B + 1, dtype=np.int32)
+        fixed = np.zeros(5 * B + 1, dtype=np.int32)
         fixed[: 2 * R] = plan.parts.reshape(-1)
         fixed[2 * B : 2 * B + R] = plan.own_len
         fixed[3 * B : 4 * B] = -1
         fixed[3 * B : 3 * B + R] = lanes
         fixed[4 * B : 4 * B + R] = 1
         fixed[5 * B] = len(plan.units)
-        fixed[5 * B + 1 : 5 * B + 1 + N] = plan.num_near
-        fixed = np.concatenate([fixed, all_groups(plan, B).reshape(-1)])
+        if N:
+            num_near = np.zeros(B, dtype=np.int32)
+            num_near[:N] = plan.num_near
+            fixed = np.concatenate([fixed, num_near, all_groups(plan, B).reshape(-1)])
         slots = np.full((B, M), self._pool.scratch, dtype=np.int32)
         slots[:R] = plan.own_slots
         work = batch.work
