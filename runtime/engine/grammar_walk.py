@@ -64,6 +64,10 @@ class GrammarWalk:
         return self._fewest(self._state)
 
     @property
+    def most_tokens(self) -> int | None:
+        return None
+
+    @property
     def shortest(self) -> bytes:
         """The shortest text from here to a whole value."""
         return b"" if isinstance(self._state, Beyond) else self._closing.completion(self._state)

@@ -53,6 +53,8 @@ class GenJob(Job):
         super().__init__(request, handle)
         self.gen = request
         self.growth = request.sampling.max_tokens
+        if walk is not None and walk.most_tokens is not None:
+            self.growth = min(self.growth, walk.most_tokens)
         self.tail: Node | None = None
         self.lane = -1
         self.tokens: list[int] = []

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sglc.codegen.automata.constraint import TokenTable
+from sglc.codegen.automata.longest import longest_text
 from sglc.codegen.automata.walk import value_end, walk
 from sglc.runtime.engine.mask_rows import MaskRows
 from sglc.runtime.engine.walk import Ended, Forced
@@ -32,6 +33,12 @@ class TableWalk:
     @property
     def fewest_tokens(self) -> int:
         return int(self.table.distance[self.state])
+
+    @property
+    def most_tokens(self) -> int | None:
+        longest = longest_text(self.table.dfa)
+        # a token for each byte, one that ends the value, and one that `look` leaves to be sampled
+        return None if longest is None else longest - len(self._written) + 2
 
     def look(self, generated: bytes, left: int) -> Forced | Ended | None:
         table = self.table

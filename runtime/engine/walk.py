@@ -31,6 +31,11 @@ class Walk(Protocol):
         """The fewest tokens from here to a whole value."""
         ...
 
+    @property
+    def most_tokens(self) -> int | None:
+        """No value takes more tokens from here, the one that ends it included; None: not known."""
+        ...
+
     def look(self, generated: bytes, left: int) -> Forced | Ended | None:
         """What comes next; None: a token is sampled. `generated` is all that the gen has written,
         `left` is how many more tokens it may. Forced tokens are behind the walk when they are
