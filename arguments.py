@@ -171,7 +171,8 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     measuring.add_argument(
         "--ablate",
         action="store_true",
-        help="one more run without each: sharing, the tree in attention, row order, parallelism",
+        help="beside each run but the first one without each of: sharing, the tree in attention, "
+        "row order, parallelism",
     )
     measuring.add_argument(
         "--baseline",

@@ -14,14 +14,15 @@ from sglc.bench.calls import Call, calls_of
 from sglc.bench.ceilings import Ceilings, measure_ceilings
 from sglc.bench.measure import Measured, measure
 from sglc.bench.openai_baseline import CompletionsServer
+from sglc.bench.outcomes import num_changed
 from sglc.bench.recording import RecordingEngine
-from sglc.bench.settings import SETTINGS
+from sglc.bench.rounds import take_turns
+from sglc.bench.settings import ALL_ON, SETTINGS
 from sglc.bench.summary import RunSummary, summarize
 from sglc.bench.transformers_baseline import TransformersBaseline
 from sglc.bench.transformers_model import load_transformers
 from sglc.bench.work import Work
 from sglc.runtime.models.device import resolve_device, resolve_dtype
-from sglc.runtime.row import Outcome, RowFailed
 from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
 from sglc.runtime.run import run
 
@@ -30,7 +31,8 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
-    """A run with a setting changed. `changed_rows` have another outcome than with all on."""
+    """The fastest run with a setting changed. `changed_rows` have another outcome than with all on
+    (`outcomes.TOLERANCE` for floats)."""
 
     setting: str
     what: str
@@ -54,7 +56,8 @@ class Baseline:
 @dataclass(frozen=True, slots=True)
 class BenchResult:
     """`first` is the first run of the process, `best` the fastest of those after it (or the first,
-    if it is alone); both begin with the model loaded and nothing computed."""
+    if it is alone); both begin with the model loaded and nothing computed. Runs of `ablations` took
+    turns with those after the first."""
 
     program: str
     model: str
@@ -93,12 +96,16 @@ def bench(work: Work, *, repeat: int, ablate: bool, baselines: Baselines, say: S
     def summary(measured: Measured) -> RunSummary:
         return summarize(measured, work.config, dtype, ceilings)
 
-    runs = []
-    for number in range(1, repeat + 1):
-        say(f"run {number} of {repeat}")
-        runs.append(measure(work, work.options))
-    best = min(runs[1:] or runs, key=lambda measured: measured.seconds)
-    ablations = _ablate(work, best, summary, say) if ablate else ()
+    say(f"run 1 of {repeat}")
+    first = measure(work, work.options)
+    settings = [ALL_ON] * (repeat > 1) + [*SETTINGS] * ablate
+    fastest = take_turns(work, settings, max(1, repeat - 1), say=say)
+    best = fastest.get(ALL_ON.name) or first
+    ablations = tuple(
+        Ablation(setting.name, setting.what, summary(run), num_changed(run.outcomes, best.outcomes))
+        for setting in SETTINGS
+        if (run := fastest.get(setting.name)) is not None
+    )
     result = BenchResult(
         program=work.plan.program,
         model=work.session.spec.identity.reference,
@@ -106,7 +113,7 @@ def bench(work: Work, *, repeat: int, ablate: bool, baselines: Baselines, say: S
         dtype=str(dtype).removeprefix("torch."),
         threads=torch.get_num_threads(),
         ceilings=ceilings,
-        first=summary(runs[0]),
+        first=summary(first),
         best=summary(best),
         ablations=ablations,
     )
@@ -133,25 +140,6 @@ def record_calls(work: Work) -> list[Call]:
     for _ in run(work.plan, spec, engine, rows, seed=work.seed, externs=work.externs):
         pass
     return calls_of(engine.recorded)
-
-
-def _ablate(
-    work: Work, best: Measured, summary: Callable[[Measured], RunSummary], say: Say
-) -> tuple[Ablation, ...]:
-    found = []
-    for setting in SETTINGS:
-        say(f"run with {setting.what}")
-        measured = measure(work, setting.apply(work.options))
-        pairs = zip(measured.outcomes, best.outcomes, strict=True)
-        changed = sum(_value(a) != _value(b) for a, b in pairs)
-        found.append(Ablation(setting.name, setting.what, summary(measured), changed))
-    return tuple(found)
-
-
-def _value(outcome: Outcome) -> object:
-    if isinstance(outcome, RowFailed):
-        return outcome.code, outcome.message
-    return outcome.output
 
 
 def _transformers(

@@ -6,6 +6,7 @@ turning tokens into text are inside; compiling and loading the model are not.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -60,10 +61,20 @@ class SteppedEngine(WrappedEngine):
         return s.prefilled_tokens + s.scored_tokens + s.repeated_tokens + s.decoded_tokens
 
 
-def measure(work: Work, options: EngineOptions) -> Measured:
-    """Run all rows once on a fresh engine."""
+class TookTooLong(Exception):
+    """A run was given up for its time."""
+
+
+def measure(work: Work, options: EngineOptions, limit: float = math.inf) -> Measured:
+    """Run all rows once on a fresh engine. Raises TookTooLong at the first step that ends after
+    `limit` seconds."""
     engine = SteppedEngine(work.session.make_engine(options))
     start = time.perf_counter()
+
+    def look_at_the_clock() -> None:
+        if time.perf_counter() - start > limit:
+            raise TookTooLong
+
     first: float | None = None
     outcomes: list[Outcome] = []
     binder = RowBinder(RowFields(work.plan.params))
@@ -77,6 +88,7 @@ def measure(work: Work, options: EngineOptions) -> Measured:
         ordered=False,
         order=options.order,
         parallel=options.parallel,
+        on_step=look_at_the_clock,
     ):
         if first is None:
             first = time.perf_counter() - start

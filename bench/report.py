@@ -20,8 +20,8 @@ def report(result: BenchResult) -> str:
         f"first row after {first.first_row_seconds:.2f} s",
         f"  requests  {best.requests:,} run, {best.merged:,} merged with equal ones, "
         f"{best.steps:,} steps",
-        f"  tokens    prompt {tokens.prompt:,}, prefilled {tokens.prefilled:,} "
-        f"({_percent(tokens.saved, tokens.prompt)} of the prompt's saved), "
+        f"  tokens    prompt {tokens.prompt:,}, prefilled {tokens.prefilled:,}, "
+        f"saved {tokens.saved:,} ({_percent(tokens.saved, tokens.prompt)} of the prompt's), "
         f"decoded {tokens.decoded:,}, forced {tokens.forced:,}, scored {tokens.scored:,}",
         f"  KV        at its peak {best.peak_kv_tokens:,} tokens, "
         f"{best.peak_kv_bytes / 1e6:.1f} MB",
@@ -57,14 +57,15 @@ def _time(run: RunSummary) -> str:
 def _ablations(best: RunSummary, ablations: Sequence[Ablation]) -> list[str]:
     lines = [
         "",
-        f"  {'setting':16}{'rows/s':>9}{'of all on':>11}{'prefilled':>12}  outcomes changed",
+        f"  {'setting':16}{'rows/s':>9}{'of all on':>11}{'prefilled':>12}{'steps':>8}"
+        "  outcomes changed",
     ]
     rows = [("all on", best, 0), *((a.setting, a.run, a.changed_rows) for a in ablations)]
     for name, run, changed in rows:
         share = run.rows_per_second / best.rows_per_second
         lines.append(
-            f"  {name:16}{run.rows_per_second:9.3g}{share:11.2f}{run.tokens.prefilled:12,}  "
-            f"{changed or 'none'}"
+            f"  {name:16}{run.rows_per_second:9.3g}{share:11.2f}{run.tokens.prefilled:12,}"
+            f"{run.steps:8,}  {changed or 'none'}"
         )
     return lines
 

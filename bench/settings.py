@@ -26,6 +26,7 @@ class Setting:
         return replace(options, **changes)
 
 
+ALL_ON = Setting("all on", "all on", {})
 SETTINGS = (
     Setting("no sharing", "nothing shared between requests", {"share": False}),
     Setting("no tree", "attention that reads a shared prefix once a row", {"tree": False}),

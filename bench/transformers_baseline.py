@@ -9,19 +9,22 @@ is what a program tells: shared prefixes within a batch, forced text, one tree f
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from sglc.bench.calls import Call, GenCall, ScoreCall, waves_of
+from sglc.bench.measure import TookTooLong
 from sglc.runtime.engine.request import Sampling
 
 BATCHES = (8, 16, 32)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,39 +40,50 @@ class TransformersBaseline:
         self._model = model
         self._device = next(model.parameters()).device
 
-    def time(self, calls: Sequence[Call], batches: Sequence[int] = BATCHES) -> list[BatchTiming]:
+    def time(
+        self,
+        calls: Sequence[Call],
+        batches: Sequence[int] = BATCHES,
+        *,
+        until: float = math.inf,
+    ) -> list[BatchTiming]:
         """Seconds for all calls with each batch size, smallest first; none twice where a wave is
-        too small to fill the next size."""
+        too small to fill the next size, and none that would not be done by the time `until`, as the
+        one before tells. Raises TookTooLong where the first is not."""
         widest = max((len(wave) for wave in waves_of(calls)), default=1)
         sizes = [size for size in batches if size < widest]
         sizes += [size for size in batches if size >= widest][:1]
-        return [BatchTiming(size, self._run(calls, size)) for size in sizes]
+        timings = [BatchTiming(sizes[0], self._run(calls, sizes[0], until))]
+        for size in sizes[1:]:
+            if time.perf_counter() + timings[-1].seconds <= until:
+                timings.append(BatchTiming(size, self._run(calls, size)))
+        return timings
 
     @torch.inference_mode()
-    def _run(self, calls: Sequence[Call], batch: int) -> float:
+    def _run(self, calls: Sequence[Call], batch: int, until: float = math.inf) -> float:
         start = time.perf_counter()
         for wave in waves_of(calls):
-            gens = [call for call in wave if isinstance(call, GenCall)]
-            for key, group in groupby(
-                sorted(gens, key=_gen_key), key=lambda c: _options(c.sampling)
-            ):
-                same = list(group)
-                for at in range(0, len(same), batch):
-                    self._generate(same[at : at + batch], dict(key))
+            gens = sorted((call for call in wave if isinstance(call, GenCall)), key=_gen_key)
+            for key, group in groupby(gens, key=lambda call: _options(call.sampling)):
+                for part in _parts(list(group), batch):
+                    self._generate(part, dict(key), until)
+                    _look_at_the_clock(until)
             texts = [
                 (call.prompt + choice, len(choice))
                 for call in wave
                 if isinstance(call, ScoreCall)
                 for choice in call.choices
             ]
-            texts.sort(key=lambda text: len(text[0]))
-            for at in range(0, len(texts), batch):
-                self._score(texts[at : at + batch])
+            for some in _parts(sorted(texts, key=lambda text: len(text[0])), batch):
+                self._score(some)
+                _look_at_the_clock(until)
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.perf_counter() - start
 
-    def _generate(self, calls: Sequence[GenCall], options: dict[str, Any]) -> None:
+    def _generate(
+        self, calls: Sequence[GenCall], options: dict[str, Any], until: float = math.inf
+    ) -> None:
         ids, mask = self._pad([call.prompt for call in calls])
         num_tokens = max(call.num_tokens for call in calls)
         self._model.generate(
@@ -78,6 +92,7 @@ class TransformersBaseline:
             max_new_tokens=num_tokens,
             min_new_tokens=num_tokens,
             pad_token_id=0,
+            max_time=None if until == math.inf else until - time.perf_counter(),
             **options,
         )
 
@@ -106,6 +121,15 @@ class TransformersBaseline:
             ids[row, width - len(prompt) :] = torch.tensor(prompt)
             mask[row, width - len(prompt) :] = 1
         return ids.to(self._device), mask.to(self._device)
+
+
+def _parts(calls: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (calls[at : at + size] for at in range(0, len(calls), size))
+
+
+def _look_at_the_clock(until: float) -> None:
+    if time.perf_counter() > until:
+        raise TookTooLong
 
 
 def _gen_key(call: GenCall) -> tuple[object, ...]:

@@ -59,7 +59,7 @@ def shortened(source: str) -> str:
     return "".join(
         line
         if "regex=" in line or "Character" in line
-        else re.sub(r"(max_tokens=)(\d+)", shorter, line)
+        else re.sub(r"(max_tokens=|MAX_TOKENS = )(\d+)", shorter, line)
         for line in source.splitlines(keepends=True)
     )
 
