@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sglc.codegen import plan as p
 from sglc.codegen.plan import Plan
-from sglc.ir.host.expr import Const, Expr, Format, JsonConst, Operand
+from sglc.ir.host.expr import Const, Expr, Field, Format, JsonConst, Operand
 from sglc.ir.host.text import to_text
 from sglc.runtime.engine.request import Sampling
 from sglc.runtime.model.spec import Tokenizer
@@ -22,12 +22,17 @@ ITEM = "item"  # what an item of a loop or fork is called
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """Constant pieces, names of values, and the names that these were made from."""
+    """What a register holds: constant pieces, names of values, and the names that these were made
+    from; of a context, the role that was opened last."""
 
     parts: tuple[str, ...]
     names: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
     number: int | None = None  # if it is a constant whole number
+    role: str = ""
+
+
+_EMPTY = _Text(())
 
 
 def row_kv(plan: Plan, tokenizer: Tokenizer) -> RowKV:
@@ -66,7 +71,10 @@ class _Walk:
                     regs[item] = _item(regs.get(items))
                 case p.Fork():
                     self.is_exact = False
-                    self.run(i.entry, {**regs, i.arg_item: _item(regs.get(i.items))})
+                    branch = {**regs, i.arg_item: _item(regs.get(i.items))}
+                    if i.src is not None and i.arg_context is not None:
+                        _go_on(branch, i.arg_context, i.src)
+                    self.run(i.entry, branch)
                 case p.Run(entry=entry):
                     self.run(entry, dict(regs))
                 case _:
@@ -74,27 +82,35 @@ class _Walk:
 
     def count(self, i: p.Instruction, regs: dict[int, _Text]) -> None:
         match i:
-            case p.Append(text=text):
+            case p.Start(dst):
+                regs[dst] = _EMPTY
+            case p.Append(dst, src, text):
                 self.append(regs.get(text))
-            case p.Control():
+                _go_on(regs, dst, src)
+            case p.Control(dst, src):
                 self.const_tokens += 1
-            case p.Open(role=role):
-                openings = self.plan.markup.opening
-                found = [text for (_, opened), text in openings.items() if opened == role]
-                self.markup(max(found, key=len, default=()))
-            case p.Close():
-                self.markup(max(self.plan.markup.closing.values(), key=len, default=()))
-            case p.Gen():
+                _go_on(regs, dst, src)
+            case p.Open(dst, src, role):
+                _go_on(regs, dst, src)
+                self.markup(self.plan.markup.opening.get((regs[dst].role, role), ()))
+                regs[dst] = _Text((), role=role)
+            case p.Close(dst, src):
+                _go_on(regs, dst, src)
+                self.markup(self.plan.markup.closing.get(regs[dst].role, ()))
+            case p.Gen(dst, value, src):
                 self.generate(i, regs)
-                regs[i.value] = _named(i.name or "gen")
-            case p.Select():
+                _go_on(regs, dst, src)
+                regs[value] = _named(i.name or "gen")
+            case p.Select(dst, value, src):
                 self.inputs[i.name or "select"] += 1
-                regs[i.value] = _named(i.name or "select")
+                _go_on(regs, dst, src)
+                regs[value] = _named(i.name or "select")
             case p.Capture(dst=dst) | p.Extern(dst=dst):
                 name = i.name if isinstance(i, p.Extern) else "capture"
                 regs[dst] = _named(name)
-            case p.Join():
+            case p.Join(dst, context):
                 self.is_exact = False
+                _go_on(regs, dst, context)
             case p.Eval(dst, expr, args):
                 regs[dst] = _text(expr, [regs.get(reg) for reg in args])
             case p.Move(dsts, srcs):
@@ -121,6 +137,11 @@ class _Walk:
         for piece in pieces:
             is_text = isinstance(piece, str)
             self.const_tokens += len(self.tokenizer.encode(str(piece))) if is_text else 1
+
+
+def _go_on(regs: dict[int, _Text], dst: p.Reg, src: p.Reg) -> None:
+    """`dst` holds the context of `src`, with more in it."""
+    regs[dst] = regs.get(src, _EMPTY)
 
 
 def _most(gen: p.Gen, regs: dict[int, _Text]) -> int | None:
@@ -151,6 +172,9 @@ def _text(expr: Expr, args: list[_Text | None]) -> _Text:
             return _Text(())
         case Operand(index):
             return args[index] or _named("value")
+        case Field(value, name):
+            base = _text(value, args).bases[:1]
+            return _named(".".join([*base, name]))
         case Format(parts):
             found = [_text(part, args) for part, _ in parts]
             return _Text(
