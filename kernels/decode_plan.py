@@ -19,6 +19,7 @@ from sglc.kernels.decode_work import (
     DecodePlan,
     Geometry,
     Indices,
+    splits_for,
 )
 
 
@@ -56,7 +57,7 @@ def plan_decode(
     extent_read, group_reading = np.divmod(reader, len(size))
     if is_unit is None:
         num_readers = np.bincount(extent_read, minlength=len(extents))
-        is_unit = is_shared(geometry, extents[:, 1], num_rows, num_readers)
+        is_unit = is_shared(geometry, B, extents[:, 1], num_rows, num_readers)
     is_near = ~is_unit[extent_read] & (num_seeing > 1) & (num_seeing == size[group_reading])
     near = _pieces(group_reading[is_near], extents[extent_read[is_near]])
     is_own = ~is_unit[extent_of] & ~is_near[entry_reader]
@@ -129,10 +130,10 @@ def _places(groups: NDArray[np.int32], B: int) -> tuple[Indices, Indices]:
 
 
 def is_shared(
-    geometry: Geometry, num_tokens: Indices, num_rows: Indices, num_readers: Indices
+    geometry: Geometry, B: int, num_tokens: Indices, num_rows: Indices, num_readers: Indices
 ) -> NDArray[np.bool_]:
-    """Whether each extent is faster read once for all its rows than by each of its readers: groups,
-    and rows that are alone.
+    """Whether each extent is faster read once for all its rows, in a batch of B, than by each of
+    its readers: groups, and rows that are alone.
 
     | bytes        | once for all           | by each reader                             |
     |--------------|------------------------|--------------------------------------------|
@@ -141,7 +142,11 @@ def is_shared(
     | any of them  | START_BYTES            | 0                                          |
 
     kv = 2 * K * D * itemsize. Arithmetic counts as the bytes that could be moved meanwhile.
+    A batch that does not fill the device waits for tokens that are read one after another, not for
+    bytes: units are more programs, and own parts are merged there anyway.
     """
+    if splits_for(geometry, B, BLOCK) > 1:
+        return num_tokens >= SERIAL_TOKENS
     K, D, G = geometry.K, geometry.D, geometry.H // geometry.K
     kv = 2 * K * D * geometry.itemsize
     per_unit = np.where(num_rows * G <= NARROW, NARROW, WIDE)
@@ -155,6 +160,7 @@ def is_shared(
     return is_worth
 
 
+SERIAL_TOKENS = 192  # that take longer one after another than a unit's merging
 # fitted to tree and plain times of 140 batches of 32 to 512 rows with 2 to 512 sharers of 16 to
 # 4096 tokens; H100, bf16, H=32, K=8, D=128, 2026-11
 CACHE_RATE = 1.8  # how much faster than memory the L2 cache gives what another has read

@@ -229,7 +229,7 @@ def test_the_gate_weighs_bytes() -> None:
     geometry = Geometry(32, 8, 128, 2)
     tokens = np.array([1, 1024, 1024, 1024, 16, 64, 4096])
     rows = np.array([512, 1, 4, 512, 2, 512, 2])
-    assert is_shared(geometry, tokens, rows, rows).tolist() == [
+    assert is_shared(geometry, 512, tokens, rows, rows).tolist() == [
         False, False, True, True, False, True, True
     ]  # fmt: skip
 
@@ -237,10 +237,16 @@ def test_the_gate_weighs_bytes() -> None:
 def test_a_launch_that_gains_little_has_no_units() -> None:
     geometry = Geometry(32, 8, 128, 2)
     four = np.array([4])
-    assert not is_shared(geometry, np.array([1024]), four, four).any()
+    assert not is_shared(geometry, 64, np.array([1024]), four, four).any()
     four = np.full(16, 4)
-    assert is_shared(geometry, np.full(16, 1024), four, four).all()
-    assert not is_shared(geometry, np.full(16, 1024), four, np.full(16, 1)).any()
+    assert is_shared(geometry, 64, np.full(16, 1024), four, four).all()
+    assert not is_shared(geometry, 64, np.full(16, 1024), four, np.full(16, 1)).any()
+
+
+def test_units_fill_the_device_where_rows_do_not() -> None:
+    geometry, two = Geometry(32, 8, 128, 2), np.array([2, 2])
+    assert is_shared(geometry, 8, np.array([64, 256]), two, two).tolist() == [False, True]
+    assert not is_shared(geometry, 64, np.array([64, 256]), two, two).any()
 
 
 def test_few_rows_are_cut_to_fill_the_device() -> None:
