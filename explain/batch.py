@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields
+from itertools import groupby
 from typing import Any
 
 from sglc.ir.host.text import json_text
 from sglc.runtime.planner.facts import BatchFacts, RowKV, StepFacts, TrieNode
 
 _SHOWN_TEXT = 44  # characters of a trie node's text that are shown
-_SHOWN_NODES = 60  # of the trie, in text
+_SHOWN_LINES = 60  # of the trie, in text
 _MOST_BINS = 400  # of steps, on a page
 
 
@@ -131,23 +132,27 @@ def _kv(facts: BatchFacts) -> list[str]:
 
 
 def _trie(nodes: Sequence[TrieNode]) -> list[str]:
-    """An outline: the tokens of one copy, how many copies, how many share it."""
+    """An outline: the tokens of one copy, how many copies, how many share it. Samples of one prompt
+    are one line."""
     if not nodes:
         return []
-    lines = [f"{'tokens':>8} {'copies':>8} {'sharers':>8}"]
     depth: list[int] = []
     for node in nodes:
         depth.append(0 if node.parent < 0 else depth[node.parent] + 1)
-    for k in _program_order(nodes)[:_SHOWN_NODES]:
+    lines: list[str] = []
+    for k in _program_order(nodes):
         node = nodes[k]
         name = f" {node.name}" if node.name else ""
         text = node.text if len(node.text) <= _SHOWN_TEXT else node.text[:_SHOWN_TEXT] + "..."
         shown = f"  {json_text(text)}" if text else ""
         counts = f"{node.tokens:8,.0f} {node.copies:8,} {node.sharers:8,}"
         lines.append(f"{counts}  {'  ' * depth[k]}{node.kind}{name}{shown}")
-    if len(nodes) > _SHOWN_NODES:
-        lines.append(f"and {len(nodes) - _SHOWN_NODES:,} more (--json and --html have all)")
-    return lines
+    equal = [(line, len(list(run))) for line, run in groupby(lines)]
+    outline = [f"{'tokens':>8} {'copies':>8} {'sharers':>8}"]
+    outline += [f"{line}, {n:,} such" if n > 1 else line for line, n in equal[:_SHOWN_LINES]]
+    if num_left := sum(n for _, n in equal[_SHOWN_LINES:]):
+        outline.append(f"and {num_left:,} more (--json and --html have all)")
+    return outline
 
 
 def _program_order(nodes: Sequence[TrieNode]) -> list[int]:

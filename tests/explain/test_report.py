@@ -168,3 +168,15 @@ def test_steps_in_bins() -> None:
 )
 def test_sizes(count: int, text: str) -> None:
     assert size(count) == text
+
+
+def test_samples_of_one_prompt_are_one_line_of_the_trie(
+    plan_of: Callable[[str], Plan], facts: BatchFacts
+) -> None:
+    *above, gen = facts.trie
+    samples = replace(
+        facts, trie=(*above, *[gen] * 64, *(replace(gen, tokens=n) for n in range(70)))
+    )
+    text = Report(plan_of(PLAIN), None, samples).text()
+    assert text.count("gen grade, 64 such\n") == 1
+    assert "\n  and 13 more (--json" in text  # 60 lines: 2 above, the samples, 57 of the others
