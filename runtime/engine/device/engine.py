@@ -44,7 +44,7 @@ from sglc.runtime.models.transformer import Transformer
 
 STEP_TOKENS = 8192  # prompt tokens of a step
 MAX_BATCH = 1024  # requests that are admitted together
-STILL = 64  # gens that end between two launches: the device works on what is asked after them
+STILL = 128  # gens that end between two launches: the device works on what is asked after them
 AHEAD = 2  # steps that are launched before the oldest of them is read
 
 
