@@ -90,6 +90,7 @@ def run_rows(args: argparse.Namespace) -> int:
 
     from sglc.output_file import refuse_inputs
     from sglc.runtime.job import Job, run_job
+    from sglc.runtime.progress import counted
 
     refuse_inputs(args.profile, [args.file, args.inputs, *args.extern])
     if args.retry_errors and args.output is None:
@@ -120,11 +121,11 @@ def run_rows(args: argparse.Namespace) -> int:
         engine_options={"model": session.spec.identity.reference, **options.identity()},
     )
     if not done.num_run:
-        say(f"nothing to do: {args.output} has all {done.num_rows:,} rows")
+        say(f"nothing to do: {args.output} has all {counted(done.num_rows, 'row')}")
     else:
         say(done.talk)
     if done.num_failed and args.output is not None:
-        say(f"{done.num_failed:,} rows failed; --retry-errors runs them again")
+        say(f"{counted(done.num_failed, 'row')} failed; --retry-errors runs them again")
     return SOME_FAILED if done.num_failed else DONE
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sglc.ir.host.text import json_text
 from sglc.runtime.planner.facts import BatchFacts, RowKV, StepFacts, TrieNode
+from sglc.runtime.progress import counted
 
 _SHOWN_TEXT = 44  # characters of a trie node's text that are shown
 _SHOWN_LINES = 60  # of the trie, in text
@@ -95,9 +96,9 @@ def _batch(facts: BatchFacts) -> list[str]:
         else "gens are counted at their bounds; they may end early"
     )
     return [
-        f"{facts.rows:,} rows{failed}",
+        f"{counted(facts.rows, 'row')}{failed}",
         f"{facts.requests:,} gens and selects run{merged}",
-        f"{len(facts.steps):,} steps; {lengths}",
+        f"{counted(len(facts.steps), 'step')}; {lengths}",
     ]
 
 

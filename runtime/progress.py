@@ -63,8 +63,7 @@ class Progress:
         asked = self._stats.requests + self._stats.merged_requests
         merged = self._stats.merged_requests / asked if asked else 0
         shared = f", {merged:.0%} of gens shared" if merged else ""
-        rows = "1 row" if num_done == 1 else f"{num_done:,} rows"
-        line = f"{rows}{failed} in {_clock(seconds)}: {self._rates(num_done)}{shared}"
+        line = f"{counted(num_done, 'row')}{failed} in {_clock(seconds)}: {self._rates(num_done)}{shared}"
         return "\n".join([line, *(f"note: {note}" for note in self._stats.notes)])
 
     def _rates(self, num_done: int) -> str:
@@ -106,6 +105,11 @@ class FetchProgress:
             print(f"\r{num_bytes / total:4.0%}", end=end, file=sys.stderr, flush=True)
             self._shown = now
         self._shown = self._shown or now
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 row`, `2,000 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _rate(rate: float) -> str:
