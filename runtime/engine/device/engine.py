@@ -28,7 +28,7 @@ from sglc.runtime.engine.device.flight import Flight, Reports, ScoreReads
 from sglc.runtime.engine.device.lane_options import LaneOptions
 from sglc.runtime.engine.device.lanes import DeviceLanes
 from sglc.runtime.engine.device.prefill_step import PrefillStep
-from sglc.runtime.engine.device.room import kv_room
+from sglc.runtime.engine.device.room import STEP_TOKENS, kv_room, step_tokens_for
 from sglc.runtime.engine.device.sight import plan_rows
 from sglc.runtime.engine.device.transfer import Fetch, send
 from sglc.runtime.engine.device.turns import Turns
@@ -42,7 +42,6 @@ from sglc.runtime.engine.schedule import ScheduledEngine
 from sglc.runtime.model.spec import Tokenizer
 from sglc.runtime.models.transformer import Transformer
 
-STEP_TOKENS = 8192  # prompt tokens of a step
 MAX_BATCH = 1024  # requests that are admitted together
 STILL = 128  # gens that end between two launches: the device works on what is asked after them
 AHEAD = 2  # steps that are launched before the oldest of them is read
@@ -62,15 +61,18 @@ class DeviceEngine(ScheduledEngine):
         *,
         kv_memory: int | None = None,
         max_batch: int = MAX_BATCH,
-        step_tokens: int = STEP_TOKENS,
+        step_tokens: int | None = None,
         thinking: Sequence[str] = ("<think>", "</think>"),
         ahead: int = AHEAD,
         share: bool = True,
         tree: bool = True,
     ) -> None:
         config, device = model.config, model.device
-        if kv_memory is None and device.type == "cuda":
-            kv_memory = kv_room(config, model.dtype, step_tokens, max_batch)
+        if device.type == "cuda":
+            step_tokens = step_tokens or step_tokens_for(config, model.dtype, max_batch)
+            if kv_memory is None:
+                kv_memory = kv_room(config, model.dtype, step_tokens, max_batch)
+        step_tokens = step_tokens or STEP_TOKENS
         bytes_per_slot = config.kv_elements_per_token * model.dtype.itemsize
         num_slots = slots_for(kv_memory, bytes_per_slot, device)
         super().__init__(
