@@ -63,7 +63,8 @@ class Progress:
         asked = self._stats.requests + self._stats.merged_requests
         merged = self._stats.merged_requests / asked if asked else 0
         shared = f", {merged:.0%} of gens shared" if merged else ""
-        line = f"{counted(num_done, 'row')}{failed} in {_clock(seconds)}: {self._rates(num_done)}{shared}"
+        rows = f"{counted(num_done, 'row')}{failed}"
+        line = f"{rows} in {_clock(seconds)}: {self._rates(num_done)}{shared}"
         return "\n".join([line, *(f"note: {note}" for note in self._stats.notes)])
 
     def _rates(self, num_done: int) -> str:
