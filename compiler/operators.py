@@ -9,12 +9,12 @@ Law: a tree made here spans what its parts span, parentheses around those includ
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from lark import Token, Tree
 from lark.tree import Meta
 
-Part = Token | Tree[Token]
+Part: TypeAlias = Token | Tree[Token]
 
 
 class Operators:

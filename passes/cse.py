@@ -137,7 +137,8 @@ def _part(item: Any, names: Mapping[int, int]) -> Hashable:
     """The same of a field."""
     kind = item.__class__
     if kind is Value:
-        return names.get(item.id, item.id)
+        number: int = names.get(item.id, item.id)
+        return number
     if kind is tuple:
         return tuple([_part(part, names) for part in item])
     if kind is Region:

@@ -77,3 +77,22 @@ class RowFailure(Exception):
         self.code = code
         self.message = message
         self.span = span
+
+
+def too_long(
+    before: int,
+    more: int,
+    what: str,
+    context_len: int,
+    span: Span | None = None,
+    *,
+    is_exact: bool = True,
+) -> RowFailure:
+    """A gen or select needs `more` tokens (of `what`) behind `before` others, or more than that
+    unless `is_exact`, and the model's context holds fewer."""
+    least = "" if is_exact else "at least "
+    message = (
+        f"needs {least}{before + more} tokens ({before} before it and {more} of {what}), "
+        f"the model's context holds {context_len}; shorten the row's texts or ask for fewer tokens"
+    )
+    return RowFailure("too_long", message, span)

@@ -19,6 +19,7 @@ from sglc.runtime.engine.request import Engine
 from sglc.runtime.machine.machine import Machine
 from sglc.runtime.model.spec import ModelSpec
 from sglc.runtime.planner.probe import beginnings
+from sglc.runtime.room.check import RoomCheck
 from sglc.runtime.row import BoundRow, Outcome, RowFailed
 from sglc.runtime.row_order import Arrival, Planned, RowOrder, Shuffled
 
@@ -59,6 +60,7 @@ def run(
         keep_trace=keep_trace,
         parallel=parallel,
     )
+    rows = RoomCheck(plan, spec).over(rows)
     outcomes = _run(machine, rows, _row_order(order, plan, spec), window, on_step)
     return _in_order(outcomes) if ordered else (outcome for outcome, _ in outcomes)
 

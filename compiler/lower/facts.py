@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
-from functools import cache
 from typing import cast
 
 from sglc.compiler import syntax
@@ -39,10 +38,14 @@ def walk(node: syntax.Node) -> Iterator[syntax.Node]:
 _PLAIN = ("Span", "str", "str | None", "bool", "bool | int | float | None", "tuple[str, ...]")
 
 
-@cache
+_fields: dict[type[syntax.Node], tuple[str, ...]] = {}
+
+
 def _field_names(node: type[syntax.Node]) -> tuple[str, ...]:
     """The fields of a class that may hold nodes."""
-    return tuple(field.name for field in fields(node) if field.type not in _PLAIN)
+    if node not in _fields:
+        _fields[node] = tuple(f.name for f in fields(node) if f.type not in _PLAIN)
+    return _fields[node]
 
 
 def _add_nodes(value: object, found: list[syntax.Node]) -> None:

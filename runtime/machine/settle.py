@@ -14,7 +14,7 @@ from sglc.runtime.engine.request import Engine, Prefix
 from sglc.runtime.machine.context import Context, Settled, nothing_settled
 from sglc.runtime.machine.stretch import Encoded, Head
 from sglc.runtime.model.spec import Tokenizer
-from sglc.runtime.row import RowFailure
+from sglc.runtime.row import RowFailure, too_long
 
 
 class Settler:
@@ -92,13 +92,8 @@ class Settler:
 
     def check_len(self, prefix: Prefix, num_more: int, what: str) -> None:
         """Raises `RowFailure` "too_long" where `num_more` tokens (of `what`) no longer fit."""
-        needed = prefix.num_tokens + num_more
-        if needed > self._context_len:
-            raise RowFailure(
-                "too_long",
-                f"needs {needed} tokens ({prefix.num_tokens} before it and {num_more} of {what}), "
-                f"the model's context holds {self._context_len}",
-            )
+        if prefix.num_tokens + num_more > self._context_len:
+            raise too_long(prefix.num_tokens, num_more, what, self._context_len)
 
     def close(self) -> None:
         self._heads.clear()

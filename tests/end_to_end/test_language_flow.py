@@ -245,7 +245,7 @@ def test_what_cannot_fit_the_model_is_refused_or_fails_its_row(refuse, tell) -> 
     assert tell(source, rows, context_len=100).outputs == [
         {"y": "X"},
         "too_long: needs 101 tokens (16 before it and 85 of max_tokens), "
-        "the model's context holds 100",
+        "the model's context holds 100; shorten the row's texts or ask for fewer tokens",
         {"y": "X"},
     ]
     # an arm that some rows do not take is no reason to refuse

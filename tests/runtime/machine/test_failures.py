@@ -169,5 +169,6 @@ def test_too_long_says_both_numbers(plan_of, run_plan):
     assert isinstance(short, RowDone)
     assert (long.code, long.span) == ("too_long", SPAN)
     assert long.message == (
-        "needs 10001 tokens (9873 before it and 128 of max_tokens), the model's context holds 10000"
+        "needs 10001 tokens (9873 before it and 128 of max_tokens), the model's context holds "
+        "10000; shorten the row's texts or ask for fewer tokens"
     )
