@@ -17,14 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sglc.codegen.automata.constraint import TokenTable
-from sglc.kernels.lane_tensors import (
-    COMPLETE,
-    FORCED,
-    RUNNING,
-    ConstraintTables,
-    LaneTensors,
-    bit_mask,
-)
+from sglc.kernels.lane_tensors import RUNNING, ConstraintTables, LaneTensors, bit_mask
+from sglc.runtime.engine.device.table_store import TableStore
 from sglc.runtime.engine.device.transfer import send
 from sglc.runtime.engine.job import GenJob
 from sglc.runtime.engine.request import Sampling
@@ -70,7 +64,9 @@ class LaneOptions:
         self._masks: dict[tuple[bool, bool, tuple[int, ...] | None], int] = {}
         self._ways: dict[tuple[object, ...], int] = {}
         self._biases: dict[tuple[tuple[int, float], ...], tuple[int, int]] = {(): (0, 0)}
-        self._tables: dict[TokenTable, int] = {}
+        self._tables = TableStore(max(vocab_size, tokenizer.vocab_size), device)
+        self._tables_used: set[int] = set()  # by lanes, as last written
+        self._table_of: Indices = np.full(num_lanes, -1, dtype=np.int64)
         self._bias_ids: list[int] = []
         self._bias_values: list[float] = []
         self._replaced: list[object] = []
@@ -80,10 +76,12 @@ class LaneOptions:
 
     def write(self, jobs: Sequence[GenJob], lanes: Indices) -> None:
         """Tell the device of gens whose next token is to be sampled."""
+        self._tables_used = set(self._table_of.tolist())
         whole = np.array([self._whole_options(job) for job in jobs], dtype=np.int32)
         real = np.array([_real_options(job.gen.sampling) for job in jobs], dtype=np.float32)
         seeds = np.array([job.gen.seed & 0xFFFFFFFFFFFFFFFF for job in jobs], dtype=np.uint64)
         self.stop_way[lanes] = whole[:, WHOLE.index("stop_way")]
+        self._table_of[lanes] = whole[:, WHOLE.index("table")]
         longest = max(job.growth for job in jobs)
         if longest > self.tensors.sampled.shape[1]:
             self._widen(longest)
@@ -173,20 +171,10 @@ class LaneOptions:
         return place
 
     def _table(self, table: TokenTable) -> int:
-        row = self._tables.get(table)
-        if row is None:
-            row = self._tables[table] = len(self._tables)
-            tables = list(self._tables)
-            self._replace(
-                "tables",
-                ConstraintTables.pack(
-                    tables,
-                    [what_follows(table) for table in tables],
-                    [not table.follow for table in tables],
-                    self._device,
-                    self._V,
-                ),
-            )
+        row = self._tables.row(table, self._tables_used)
+        self._tables_used.add(row)
+        if self._tables.tensors is not self.tensors.tables:
+            self._replace("tables", self._tables.tensors)
         return row
 
     def _widen(self, longest: int) -> None:
@@ -230,19 +218,6 @@ def _real_options(sampling: Sampling) -> list[float]:
         sampling.frequency_penalty,
         sampling.presence_penalty,
     ]
-
-
-def what_follows(table: TokenTable) -> NDArray[np.int32]:
-    """For each state, what reaching it means for the lane [S]."""
-    after = np.full(table.num_states, RUNNING, dtype=np.int32)
-    for state, (ids, completion) in enumerate(zip(table.forced, table.completion, strict=True)):
-        if completion is not None:
-            after[state] = COMPLETE
-        elif ids:
-            after[state] = FORCED
-    if table.follow:
-        after[-1] = COMPLETE
-    return after
 
 
 assert {*WHOLE, *REAL} <= {field.name for field in fields(LaneTensors)}

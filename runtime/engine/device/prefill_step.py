@@ -80,11 +80,14 @@ def lay_out(prefill: Prefill, scratch: int) -> Layout:
     )
 
 
-def _counted(firsts: Indices, counts: Indices, step: Indices | int = 1) -> Indices:
-    """first, first + step, ... for each of `firsts`, `counts` of them, one after another."""
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    steps = step if isinstance(step, int) else np.repeat(step, counts)
-    return np.repeat(firsts, counts) + within * steps
+def _counted(firsts: Indices, counts: Indices, step: Indices | None = None) -> Indices:
+    """first, first + step (1), ... for each of `firsts`, `counts` of them, one after another."""
+    before: Indices = np.repeat(np.cumsum(counts) - counts, counts)
+    within: Indices = np.arange(int(counts.sum()), dtype=np.int64) - before
+    if step is not None:
+        within *= np.repeat(step, counts)
+    found: Indices = np.repeat(firsts, counts) + within
+    return found
 
 
 class PrefillStep:
