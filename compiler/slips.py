@@ -131,6 +131,18 @@ SLIPS = (
     ),
     Slip("E0112", "`===` is written `==`", help="write `==`", examples=("if x === y:\n",)),
     Slip(
+        "E0112",
+        "brackets behind a type hold one type, that of a list's items",
+        label="expected `]`",
+        help='write literals as `"a" | "b"`; for a dict declare a `type`, or write `json`',
+        examples=(
+            "gen x: dict[str, int]\n",
+            'gen x: Literal["a", "b"]\n',
+            "-type T = list[a, b]\n",
+            "-def f(x: list[a, b]):\n",
+        ),
+    ),
+    Slip(
         "E0114",
         "two strings side by side",
         label="expected one string",

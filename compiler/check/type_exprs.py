@@ -12,6 +12,7 @@ from sglc.compiler import syntax
 from sglc.compiler.check import patterns, relations
 from sglc.compiler.check.builtins import TYPE_NAMES
 from sglc.compiler.check.declarations import kind_of
+from sglc.compiler.check.foreign_types import spelled_here
 from sglc.compiler.check.modules import Module
 from sglc.compiler.check.tables import Known, Tables
 from sglc.compiler.diagnostics import nearest
@@ -87,7 +88,9 @@ class Types:
         if name == "list":
             return self._list(expr, module)
         if expr.item is not None:
-            self._error("E0313", f"`{name}` takes no item type", expr.item, "only `list` does")
+            message = f"`{name}` takes no item type"
+            help = spelled_here(name)
+            self._error("E0313", message, expr.item, "only `list` does", help=help)
             return UNKNOWN
         match name:
             case "str":
@@ -113,7 +116,7 @@ class Types:
             if not module.is_partial:
                 candidates = [n for n, d in module.names.items() if kind_of(d.decl) == "a type"]
                 near = nearest(name.text, [*candidates, *TYPE_NAMES])
-                help = f"did you mean `{near}`?" if near else None
+                help = spelled_here(name.text) or (f"did you mean `{near}`?" if near else None)
                 message = f"there is no type `{name.text}`"
                 self._error("E0212", message, name, "not found", help=help)
             return UNKNOWN
