@@ -141,7 +141,7 @@ class Gen:
     """%c, %value, metas... = gen %context: generate, append, yield.
 
     `options` are what the author wrote or `defaults` in the same function set (names of
-    `language.md`; values are SSA values); the inliner adds the caller's defaults below them.
+    `LANGUAGE.md`; values are SSA values); the inliner adds the caller's defaults below them.
     `metas` lists which of "finish_reason", "tokens", "logprobs", "reasoning" are results, in order.
     `type` is the type of one sample; with an option `n` the value is a list of it. A type other
     than str, or an option regex, json_schema, ebnf or choices, constrains what is generated.

@@ -29,7 +29,7 @@ class Prefix(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """Options of one gen, validated. Meanings and defaults are `language.md`'s.
+    """Options of one gen, validated. Meanings and defaults are `compiler/LANGUAGE.md`'s.
 
     `stop` are texts; `logit_bias` is (token id, bias) pairs; `logprobs` is the number of
     alternatives to report a token, None for no report, 0 for the sampled token alone.
@@ -195,6 +195,7 @@ class Engine(Protocol):
     """The step loop's other side. All calls come from one thread."""
 
     stats: EngineStats
+    max_batch: int  # requests that run together
 
     @property
     def root(self) -> Prefix:

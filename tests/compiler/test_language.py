@@ -123,3 +123,23 @@ def test_the_reference_lists_each_option() -> None:
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert listed >= {*GEN_OPTIONS, *TYPE_NAMES - {"list"}}
     assert set(METHODS) == set(re.findall(r'^\| `"(\w+)"` \|', REFERENCE.read_text("utf-8"), re.M))
+
+
+def test_the_rules_that_the_code_calls_by_number_are_there() -> None:
+    reference = REFERENCE.read_text(encoding="utf-8")
+    numbered = [int(n) for n in re.findall(r"^\*\*(\d+)\. ", reference, re.MULTILINE)]
+    assert numbered == list(range(1, 15))
+    called = set()
+    for folder in ("codegen", "ir", "runtime"):
+        for file in (ROOT / folder).rglob("*.py"):
+            called |= {int(n) for n in re.findall(r"\b[Rr]ule (\d+)\b", file.read_text())}
+    assert called and called <= set(numbered)
+
+
+def test_its_links_lead_to_headings() -> None:
+    reference = REFERENCE.read_text(encoding="utf-8")
+    anchors = {
+        re.sub(r"[^\w -]", "", heading["title"].lower()).replace(" ", "-")
+        for heading in HEADING.finditer(reference)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", reference)) <= anchors
