@@ -7,6 +7,7 @@ command reads.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +17,10 @@ class OutputError(Exception):
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, over what was there. Raises OutputError."""
+    """Write `data` to `path`, over what was there; `-` is stdout. Raises OutputError."""
+    if str(path) == "-":
+        sys.stdout.buffer.write(data)
+        return
     try:
         if path.exists() and not path.is_file():  # a device or a pipe; a folder is refused
             path.write_bytes(data)

@@ -33,6 +33,12 @@ def test_compile_writes_the_same_bytes_twice(sglc: Sglc, tmp_path: Path) -> None
     assert (tmp_path / "prog.bin").read_bytes() == (tmp_path / "again.bin").read_bytes()
 
 
+def test_compile_to_stdout(sglc: Sglc, tmp_path: Path) -> None:
+    _, out, _ = sglc("compile", *MEASURE, "-o", "-")
+    assert out[8:].startswith('{"__metadata__":{"format":"sglc-plan"')
+    assert not (tmp_path / "-").exists()
+
+
 def test_print_after(sglc: Sglc) -> None:
     assert "program measure(%" in sglc("compile", *MEASURE, "--print-after", "lower")[1]
 
