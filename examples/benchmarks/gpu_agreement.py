@@ -36,6 +36,7 @@ from sglc.runtime.run import run
 from sglc.runtime.session import EngineOptions, Session, open_session
 
 DEVICE = "cuda"
+KV_MEMORY = 4 << 30  # bytes: each run has an engine of its own
 PROGRAM = """program agree(prompt: str) -> str:
     "{{prompt}}"
     gen text(max_tokens={tokens}, temperature={temperature}, ignore_eos=true)
@@ -91,7 +92,7 @@ def tokens() -> None:
     texts = list(enumerate(prompts(50)))
     found = [
         outputs(
-            session, session.make_engine(EngineOptions(device, "float32")), texts,
+            session, session.make_engine(EngineOptions(device, "float32", kv_memory=KV_MEMORY)), texts,
             tokens=64, temperature=0.0,
         )[0]
         for device in ("cpu", "cuda")
@@ -105,7 +106,9 @@ def repeats(count: int = 512) -> None:
     texts = list(enumerate(prompts(count)))
     shuffled = random.Random(1).sample(texts, count)
     for is_deterministic in (False, True):
-        options = EngineOptions("cuda", "bfloat16", deterministic=is_deterministic)
+        options = EngineOptions(
+            "cuda", "bfloat16", kv_memory=KV_MEMORY, deterministic=is_deterministic
+        )
         runs = []
         for rows, window in ((texts, 1024), (texts, 1024), (shuffled, 1024), (texts, 100)):
             engine = session.make_engine(options)
