@@ -90,13 +90,10 @@ def outputs(
 def tokens() -> None:
     session = open_session(None)
     texts = list(enumerate(prompts(50)))
-    found = [
-        outputs(
-            session, session.make_engine(EngineOptions(device, "float32", kv_memory=KV_MEMORY)), texts,
-            tokens=64, temperature=0.0,
-        )[0]
-        for device in ("cpu", "cuda")
-    ]  # fmt: skip
+    found = []
+    for device in ("cpu", "cuda"):
+        engine = session.make_engine(EngineOptions(device, "float32", kv_memory=KV_MEMORY))
+        found.append(outputs(session, engine, texts, tokens=64, temperature=0.0)[0])
     same = sum(found[0][index] == found[1][index] for index, _ in texts)
     print(f"greedy, fp32, 64 tokens: {same} of {len(texts)} outputs are the CPU's")
 
