@@ -23,7 +23,7 @@ from sglc.runtime.extern_file import check_externs
 from sglc.runtime.results.result_line import where
 from sglc.runtime.row import Outcome, RowFailed, Trace, Usage
 from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
-from sglc.runtime.run import WINDOW, run
+from sglc.runtime.run import run
 from sglc.runtime.session import EngineOptions, Session, check_model, open_session
 
 if TYPE_CHECKING:
@@ -120,15 +120,15 @@ class Program:
         dtype: str = "auto",
         kv_memory: int | None = None,
         deterministic: bool = False,
-        window: int = WINDOW,
+        window: int | None = None,
     ) -> Iterator[Result]:
         """Run the program on each row, many at once; yields results in order, or as they end.
 
         `rows` are read as they are needed and may be without end; `window` bounds how many are in
-        flight. `externs` are plain or async functions by name. `row_id` names a field that decides
-        the row's seeds in place of its inputs. `kv_memory` is in bytes. A bad row is a failed
-        result and the others go on. Raises what is wrong with the whole run at once, before the
-        first result: ModelError, ExternError, InputError.
+        flight (None: 256, or on a GPU 1,024). `externs` are plain or async functions by name.
+        `row_id` names a field that decides the row's seeds in place of its inputs. `kv_memory` is
+        in bytes. A bad row is a failed result and the others go on. Raises what is wrong with the
+        whole run at once, before the first result: ModelError, ExternError, InputError.
         """
         check_externs(self.plan.externs, externs or {}, "give it as externs={'name': function}")
         binder = RowBinder(RowFields(self.plan.params, row_id=row_id, is_strict=strict))

@@ -174,6 +174,7 @@ class ToldEngine:
         self._root = TextPrefix(None, ())
         self._waiting: dict[Request, None] = {}
         self.stats = EngineStats()
+        self.max_batch = 256
 
     @property
     def root(self) -> TextPrefix:

@@ -13,6 +13,7 @@ class WrappedEngine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.stats = engine.stats
+        self.max_batch = engine.max_batch
 
     @property
     def root(self) -> Prefix:

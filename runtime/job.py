@@ -30,7 +30,7 @@ from sglc.runtime.results.result_line import ResultFormat, ResultStream
 from sglc.runtime.row import BoundRow, RowFailed
 from sglc.runtime.rows.bind import InputRow, RowBinder, RowFields
 from sglc.runtime.rows.row_file import RowFile, digest_of
-from sglc.runtime.run import WINDOW, run
+from sglc.runtime.run import run
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Job:
     limit: int | None = None
     retry_errors: bool = False
     profile: str | None = None
-    window: int = WINDOW
+    window: int | None = None
     order: str = "planned"
 
     def identity(self, plan: Plan, engine_options: Mapping[str, str | bool]) -> Identity:

@@ -23,7 +23,7 @@ from sglc.runtime.room.check import RoomCheck
 from sglc.runtime.row import BoundRow, Outcome, RowFailed
 from sglc.runtime.row_order import Arrival, Planned, RowOrder, Shuffled
 
-WINDOW = 256  # rows in flight
+WINDOW = 256  # rows in flight, or as many as an engine runs requests together
 AHEAD = 4  # windows
 BURST = 128  # rows started between two steps, so that the engine works while the next are read
 OBJECTS_BETWEEN_SEARCHES = 200_000  # of Python, made more than freed; some 40 MB
@@ -37,7 +37,7 @@ def run(
     *,
     seed: int = 0,
     externs: Mapping[str, Callable[..., Any]] | None = None,
-    window: int = WINDOW,
+    window: int | None = None,
     ordered: bool = True,
     keep_trace: bool = False,
     order: str = "planned",
@@ -47,7 +47,8 @@ def run(
     """Yield the outcome of each row: in the order of `rows`, or as they end.
 
     Rows that failed before they began pass through. `on_step` is called after each step of the
-    machine. Rows' indices differ and grow. Closing the iterator gives up what is in flight.
+    machine. Rows' indices differ and grow. Closing the iterator gives up what is in flight. Without
+    a `window` it is `window_of(engine)`.
     Rows start in the `order` "planned", "arrival" or "random"; without `parallel` branches and
     calls run one after another: for measuring what order and parallelism are worth.
     """
@@ -61,8 +62,14 @@ def run(
         parallel=parallel,
     )
     rows = RoomCheck(plan, spec).over(rows)
+    window = window or window_of(engine)
     outcomes = _run(machine, rows, _row_order(order, plan, spec), window, on_step)
     return _in_order(outcomes) if ordered else (outcome for outcome, _ in outcomes)
+
+
+def window_of(engine: Engine) -> int:
+    """How many rows in flight keep `engine` busy, where each has one request at a time."""
+    return max(WINDOW, engine.max_batch)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class ScheduledEngine:
         share: bool = True,
     ) -> None:
         self._has_short_chains = whole_tails
-        self._max_batch = max_batch
+        self.max_batch = max_batch
         self._step_tokens = step_tokens
         self._slots = SlotAllocator(num_slots, spread=whole_tails)
         self._tree = Tree(self._slots)
@@ -207,7 +207,7 @@ class ScheduledEngine:
         self._queue.push(job)
 
     def _admit(self) -> None:
-        while len(self._prefilling) + self._num_running < self._max_batch:
+        while len(self._prefilling) + self._num_running < self.max_batch:
             job = self._residency.next_job()
             if job is None or not self._residency.admit(job):
                 break

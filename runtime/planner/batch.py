@@ -26,7 +26,7 @@ from sglc.runtime.planner.stand_ins import stand_in_externs
 from sglc.runtime.planner.trie import trie_nodes
 from sglc.runtime.planner.writing import Writer
 from sglc.runtime.row import BoundRow, RowFailed
-from sglc.runtime.run import WINDOW, run
+from sglc.runtime.run import run, window_of
 
 
 def plan_batch(
@@ -36,7 +36,7 @@ def plan_batch(
     rows: Iterable[BoundRow | RowFailed],
     *,
     kv_memory: int | None = None,
-    window: int = WINDOW,
+    window: int | None = None,
     element_size: int = 4,
     device: str = "cpu",
     externs: Mapping[str, Callable[..., Any]] | None = None,
@@ -62,6 +62,7 @@ def plan_batch(
         step_tokens=STEP_TOKENS[device],
         on_step=steps.append,
     )
+    window = window or window_of(engine)
     stand_ins = {**stand_in_externs(plan.externs), **(externs or {})}
     num_rows = num_failed = 0
     for outcome in run(plan, spec, engine, rows, externs=stand_ins, window=window, ordered=False):

@@ -89,6 +89,7 @@ class _Deaf:
 
     def __init__(self) -> None:
         self.stats = EngineStats()
+        self.max_batch = 1
         self.root = _Text(None, ())
         self.prefixes: dict[int, _Text] = {}
 

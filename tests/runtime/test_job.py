@@ -112,6 +112,25 @@ def test_rows_are_read_as_the_window_moves(script: ModuleType) -> None:
     outcomes.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(("max_batch", "in_flight"), [(8, 256), (700, 700)])
+def test_as_many_rows_are_in_flight_as_the_engine_runs_together(
+    script: ModuleType, max_batch: int, in_flight: int
+) -> None:
+    engine = script.SlowEngine(0)
+    engine.max_batch = max_batch
+    most = 0
+
+    def note() -> None:
+        nonlocal most
+        most = max(most, len(engine._waiting))
+
+    # none is answered before all that may be are in flight
+    engine.step, answer = lambda: note() or (answer() if most == in_flight else []), engine.step
+    rows = [bound(i) for i in range(1000)]
+    assert len(list(run(script.small_plan(), script.MODEL.spec, engine, rows))) == 1000
+    assert most == in_flight
+
+
 # ---------------------------------------------------------------- files
 
 

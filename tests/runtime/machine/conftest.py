@@ -119,6 +119,7 @@ class ScriptedEngine:
         self.submitted: list[Any] = []
         self.cancelled: list[Any] = []
         self.stats = EngineStats()
+        self.max_batch = 256
         self.say: Callable[[GenRequest], str | tuple[str, str] | None] = lambda request: None
         self.refuse: Callable[[Any], str | None] = lambda request: None
 
