@@ -4,7 +4,7 @@ Shapes: q [T, H, D], pools [N, K, D], k and v of this step [T, K, D], y [T, H, D
 Types:  all one of fp16/bf16/fp32/fp64; partial results are merged by log-sum-exp in fp32 or better.
 
 The caller says who sees what as a `TreeWork`: KV extents with the rows that see all of them, runs
-of rows that see one another causally, and cache blocks that one row sees in part. Each row's
+of rows that see one another causally, and cache blocks that a few rows see in part. Each row's
 partial results lie on different levels, and one pass over the levels merges them.
 Law: rows are independent, and a slot that no item shows to a row does not change it. A masked slot
 of a listed block has minus infinity added and is multiplied by zero, so the pools are finite.
@@ -48,15 +48,19 @@ class CausalRuns:
 
 @dataclass(frozen=True, slots=True)
 class OwnBlocks:
-    """Blocks of BLOCK slots that one row sees: row `owners[i]` sees [lo[i], hi[i]) of block i.
+    """Blocks of BLOCK slots that one group of rows sees: those of `groups[owners[i]]` see the slots
+    of block i where `mask[i]` is 0, and where it is minus infinity they do not.
 
     Block i is the pool's block `first_block + i`, a view; or, where `slots` is given, the i-th
-    BLOCK of these, gathered. An owner of T marks a block that nobody sees.
+    BLOCK of these, gathered. No row is in two groups; T stands in a group for no row, and `real`
+    are the indices of the true rows in `groups`, flattened. A block that nobody sees belongs to a
+    group of none; no other is hidden whole, and neither is its mask (softmax would divide by 0).
     """
 
+    groups: Tensor  # [g, R] int64
+    real: Tensor  # [r] int64
     owners: Tensor  # [n] int64
-    lo: Tensor  # [n] int64
-    hi: Tensor  # [n] int64
+    mask: Tensor  # [n, BLOCK] fp32
     level: int
     first_block: int = 0
     slots: Tensor | None = None  # [n * BLOCK] int64
@@ -64,8 +68,8 @@ class OwnBlocks:
 
 @dataclass(frozen=True, slots=True)
 class TreeWork:
-    """Who sees what in one step. No row has two items on one level, but for the blocks of one
-    `OwnBlocks`."""
+    """Who sees what in one step. No row has two items on one level, but for the blocks of a group
+    in one `OwnBlocks`."""
 
     num_levels: int
     shared: tuple[SharedExtent, ...] = ()
@@ -167,18 +171,13 @@ def _attend_causal(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _attend_heads(
-    q: Tensor, k: Tensor, v: Tensor, is_causal: bool, hidden: Tensor | None = None
+    q: Tensor, k: Tensor, v: Tensor, is_causal: bool, mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Attention with its log-sum-exp. q [B, h, n, D], k and v [B, h, L, D]; results
-    [B, h, n, D] and log-sum-exps [B, h, n]. `hidden` [B, L] tells keys that nobody sees; where it
-    hides all of a batch's keys, it hides none, and the caller drops the result."""
-    if hidden is not None:
-        hidden = (hidden & ~hidden.all(-1, keepdim=True))[:, None, None]  # [B, 1, 1, L]
+    [B, h, n, D] and log-sum-exps [B, h, n]. `mask` [B, L] is added to the scores."""
+    if mask is not None:
+        mask = mask.to(q.dtype)[:, None, None].expand(-1, 1, q.shape[2], -1)
     if q.device.type == "cpu":
-        mask = None
-        if hidden is not None:
-            mask = q.new_zeros(hidden.shape).masked_fill_(hidden, -math.inf)
-            mask = mask.expand(-1, 1, q.shape[2], -1)
         y, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             q, k, v, 0.0, is_causal, attn_mask=mask
         )
@@ -189,8 +188,8 @@ def _attend_heads(
         n, L = scores.shape[-2:]
         future = torch.ones(n, L, dtype=torch.bool, device=q.device).triu_(1)
         scores = scores.masked_fill_(future, -math.inf)
-    if hidden is not None:
-        scores = scores.masked_fill_(hidden, -math.inf)
+    if mask is not None:
+        scores += mask
     lse = scores.logsumexp(-1)
     return (scores - lse.unsqueeze(-1)).exp_().to(v.dtype) @ v, lse
 
@@ -198,35 +197,37 @@ def _attend_heads(
 def _attend_own(
     q: Tensor, k_pool: Tensor, v_pool: Tensor, own: OwnBlocks, out: Tensor, lse: Tensor
 ) -> None:
-    """Each block by its owner's queries, and the blocks of an owner merged, into `out`
+    """Each block by the queries of its group, and the blocks of a group merged, into `out`
     [T, K, G, D] and `lse` [T, K, G]."""
-    T, H, D = q.shape
+    H, D = q.shape[1:]
     K = k_pool.shape[1]
     G, n = H // K, own.owners.shape[0]
+    g, R = own.groups.shape
+    F = H * R  # queries of a group
     exact = out.dtype
-    q_rows = torch.cat((q, q.new_zeros((1, H, D))))  # row T: of blocks that nobody sees
-    q_blocks = q_rows.index_select(0, own.owners).view(n, K, G, D)
-    slots = torch.arange(BLOCK, device=q.device)
-    hidden = (slots < own.lo[:, None]) | (slots >= own.hi[:, None])  # [n, BLOCK]
+    q_rows = torch.cat((q, q.new_zeros((1, H, D))))  # row T: where a group has no row
+    q_groups = q_rows.index_select(0, own.groups.view(-1)).view(g, R, K, G, D).transpose(1, 2)
+    q_blocks = q_groups.reshape(g, K, R * G, D).index_select(0, own.owners)
     k, v = (_block_view(pool, own, n).transpose(1, 2) for pool in (k_pool, v_pool))
-    y, lse_blocks = _attend_heads(q_blocks, k, v, is_causal=False, hidden=hidden)
-    lse_blocks = lse_blocks.reshape(n, H).to(exact)
-    lse_blocks.masked_fill_((own.lo >= own.hi)[:, None], -math.inf)
-    highest = lse_blocks.new_full((T + 1, H), torch.finfo(exact).min)
-    highest.scatter_reduce_(0, own.owners[:, None].expand(n, H), lse_blocks, "amax")
+    y, lse_blocks = _attend_heads(q_blocks, k, v, is_causal=False, mask=own.mask)
+    lse_blocks = lse_blocks.reshape(n, F).to(exact)
+    highest = lse_blocks.new_full((g, F), torch.finfo(exact).min)
+    highest.scatter_reduce_(0, own.owners[:, None].expand(n, F), lse_blocks, "amax")
     weights = lse_blocks.sub_(highest.index_select(0, own.owners)).exp_()
-    total = _sum_by_owner(weights, own.owners, T)  # [T, H]
-    weighted = y.reshape(n, H, D).to(exact) * weights.unsqueeze(-1)
-    whole = _sum_by_owner(weighted.view(n, H * D), own.owners, T).view(T, K, G, D)
-    # rows that see none of the blocks divide nothing by something
-    scale = 1 / total.clamp_min(torch.finfo(exact).tiny)
-    torch.mul(whole, scale.view(T, K, G, 1), out=out)
-    lse.copy_((highest[:T] + total.log()).view(T, K, G))
+    total = _sum_by_owner(weights, own.owners, g)  # [g, F]
+    weighted = y.reshape(n, F, D).to(exact) * weights.unsqueeze(-1)
+    whole = _sum_by_owner(weighted.view(n, F * D), own.owners, g).view(g, K, R, G, D)
+    # groups that see none of the blocks divide nothing by something
+    whole /= total.clamp_min(torch.finfo(exact).tiny).view(g, K, R, G, 1)
+    lse_groups = (highest + total.log()).view(g, K, R, G)
+    rows = own.groups.view(-1)[own.real]
+    out.index_copy_(0, rows, whole.transpose(1, 2).reshape(g * R, K, G, D)[own.real])
+    lse.index_copy_(0, rows, lse_groups.transpose(1, 2).reshape(g * R, K, G)[own.real])
 
 
-def _sum_by_owner(x: Tensor, owners: Tensor, T: int) -> Tensor:
-    """[n, F] to [T, F]: row t is the sum of the rows whose owner is t."""
-    return x.new_zeros((T + 1, x.shape[1])).index_add_(0, owners, x)[:T]
+def _sum_by_owner(x: Tensor, owners: Tensor, g: int) -> Tensor:
+    """[n, F] to [g, F]: row i is the sum of the rows whose owner is i."""
+    return x.new_zeros((g, x.shape[1])).index_add_(0, owners, x)
 
 
 def _block_view(pool: Tensor, own: OwnBlocks, n: int) -> Tensor:

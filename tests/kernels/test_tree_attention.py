@@ -61,15 +61,24 @@ def random_work(generator: torch.Generator, num_blocks: int, T: int, levels: int
         k = number(1, max(1, free // BLOCK))
         first_block = number(0, free // BLOCK - k) if not gathers else 0
         slots = torch.randint(0, free, (k * BLOCK,), generator=generator)
-        owners = torch.tensor([number(0, T if not gathers else T - 1) for _ in range(k)])
-        ends = [sorted((number(0, BLOCK), number(0, BLOCK))) for _ in range(k)]
-        lo, hi = (torch.tensor(column) for column in zip(*ends, strict=True))
-        own.append(OwnBlocks(owners, lo, hi, level, first_block, slots if gathers else None))
+        # rows in groups of up to three, and a group of none at the end
+        order = torch.randperm(T, generator=generator).tolist()
+        groups = [order[at : at + 3] for at in range(0, T, 3)]
+        table = torch.tensor([group + [T] * (3 - len(group)) for group in [*groups, []]])
+        members = (table.view(-1) < T).nonzero()[:, 0]
+        owners = torch.tensor([number(0, len(groups) - gathers) for _ in range(k)])
+        begins = [number(0, BLOCK - 1) for _ in range(k)]
+        ends = [number(begin + 1, BLOCK) for begin in begins]
+        lo, hi, at = torch.tensor(begins), torch.tensor(ends), torch.arange(BLOCK)
+        is_hidden = (at < lo[:, None]) | (at >= hi[:, None])
+        mask = torch.zeros(k, BLOCK).masked_fill_(is_hidden, -torch.inf)
+        gathered = slots if gathers else None
+        own.append(OwnBlocks(table, members, owners, mask, level, first_block, gathered))
         for i in range(k):
             where = slots.tolist() if gathers else range(first_block * BLOCK, N)
-            if owners[i] < T:
-                begin = i * BLOCK
-                visible[owners[i]] += where[begin + int(lo[i]) : begin + int(hi[i])]
+            begin = i * BLOCK
+            for row in groups[owners[i]] if owners[i] < len(groups) else ():
+                visible[row] += where[begin + int(lo[i]) : begin + int(hi[i])]
     work = TreeWork(levels + 2, tuple(shared), (CausalRuns(rows, real, 0),), tuple(own))
     return work, [torch.tensor(slots) for slots in visible]
 
@@ -133,7 +142,8 @@ def test_refuses_a_pool_of_broken_blocks() -> None:
 
 
 def test_bytes_moved() -> None:
-    own = OwnBlocks(torch.zeros(3).long(), torch.zeros(3).long(), torch.ones(3).long(), 0)
+    zero = torch.zeros(3).long()
+    own = OwnBlocks(zero[:1, None], zero[:1], zero, torch.zeros(3, BLOCK), 0)
     work = TreeWork(2, (SharedExtent(0, 100, slice(0, 5), 1),), (), (own,))
     # K and V of 100 + 3 * 32 tokens of 2 heads of 8; q and y of 5 rows of 4 heads
     assert bytes_moved(work, 5, 4, 2, 8, 2) == (2 * 196 * 16 + 2 * 5 * 32) * 2

@@ -13,6 +13,7 @@ import torch
 from sglc.kernels.tree_attention import BLOCK, TreeWork
 from sglc.runtime.engine import work
 from sglc.runtime.engine.memory import Extent, SlotAllocator
+from sglc.runtime.engine.own_blocks import group_rows, own_blocks
 from sglc.runtime.engine.prefill import Segment
 from sglc.runtime.engine.tree import Node, Tree
 
@@ -61,13 +62,17 @@ def shown(tree_work: TreeWork, num_rows: int) -> list[Counter[int]]:
             slots[row].update(range(item.slot, item.slot + item.num_tokens))
             levels[row][item.level] += 1
     for own in tree_work.own:
-        for i, row in enumerate(own.owners.tolist()):
+        groups = [[row for row in group if row < num_rows] for group in own.groups.tolist()]
+        members = [row for group in groups for row in group]
+        assert members == own.groups.view(-1)[own.real].tolist()
+        for i, owner in enumerate(own.owners.tolist()):
             first = own.first_block * BLOCK
             where = range(first, 1 << 40) if own.slots is None else own.slots.tolist()
             begin = i * BLOCK
-            if row < num_rows:
-                slots[row].update(where[begin + int(own.lo[i]) : begin + int(own.hi[i])])
-        for row in range(num_rows):
+            seen = [where[begin + at] for at in range(BLOCK) if own.mask[i, at] == 0]
+            for row in groups[owner]:
+                slots[row].update(seen)
+        for row in members:
             levels[row][own.level] += 1
     for row_levels in levels:
         assert set(row_levels.values()) <= {1}
@@ -79,8 +84,9 @@ def shown(tree_work: TreeWork, num_rows: int) -> list[Counter[int]]:
 def test_segments_see_their_paths(seed) -> None:
     rng = random.Random(seed)
     nodes = random_tree(rng, SlotAllocator(20_000))
+    decoding = [(rng.choice(nodes), rng.choice(nodes)) for _ in range(rng.randint(0, 9))]
     segments = []
-    num_rows = 0
+    num_rows = len(decoding)
     for node in rng.sample(nodes, rng.randint(1, len(nodes))):
         begin = rng.randint(0, len(node.tokens) - 1)
         segment = Segment(node, begin, rng.randint(begin + 1, len(node.tokens)))
@@ -89,30 +95,29 @@ def test_segments_see_their_paths(seed) -> None:
         segments.append(segment)
     # rows of running gens stand below nodes, too, and see long extents of their own
     rows_at: dict[Node, list[int]] = {}
-    decoding = [(rng.choice(nodes), rng.choice(nodes)) for _ in range(rng.randint(0, 9))]
     for place, (node, _) in enumerate(decoding):
-        rows_at.setdefault(node, []).append(num_rows + place)
+        rows_at.setdefault(node, []).append(place)
     alone = [
-        (num_rows + place, extent.slot, extent.num_tokens)
+        (place, extent.slot, extent.num_tokens)
         for place, (_, node) in enumerate(decoding)
         for extent in node.extents
     ]
-    num_rows += len(decoding)
-    shared = work.shared_items(work.chains_of(rows_at, segments), alone, CPU)
-    own = work.own_blocks(shared.pieces, num_rows, shared.depth, CPU)
-    tree_work = TreeWork(shared.depth + len(own), tuple(shared.items), (), tuple(own))
+    groups = group_rows(len(decoding), segments, rng.choice([1, 5, 32]))
+    shared = work.shared_items(work.chains_of(rows_at, segments, groups), alone, groups, CPU)
+    own = own_blocks(shared.pieces, groups, num_rows, shared.depth, CPU)
+    tree_work = TreeWork(shared.depth + 2, tuple(shared.items), (), tuple(own))
     found = shown(tree_work, num_rows)
     for place, (node, other) in enumerate(decoding):
         expected = Counter(path_slots(node, len(node.tokens)))
         expected.update(s for e in other.extents for s in range(e.slot, e.end))
-        assert found[num_rows - len(decoding) + place] == expected
+        assert found[place] == expected
     for segment in segments:
         # what comes before the segment; its own rows see each other causally
         expected = Counter(path_slots(segment.node, segment.begin))
         assert all(found[row] == expected for row in segment.rows)
     runs = work.causal_runs(segments, 0, CPU)
     rows = sorted(int(r.rows.view(-1)[at]) for r in runs for at in r.real)
-    assert rows == list(range(num_rows - len(decoding)))
+    assert rows == list(range(len(decoding), num_rows))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -129,5 +134,5 @@ def test_blocks_of_pieces(seed) -> None:
             expected[row].update(range(extent.slot, extent.end))
         if rng.random() < 0.2:
             slots.allocate(rng.choice([5, 2000]))
-    own = work.own_blocks(np.array(pieces).T, 9, 0, CPU)
+    own = own_blocks(np.array(pieces).T, group_rows(9, []), 9, 0, CPU)
     assert shown(TreeWork(len(own), (), (), tuple(own)), 9) == expected
