@@ -21,6 +21,13 @@ from sglc.kernels.decode_work import (
     Indices,
     splits_for,
 )
+from sglc.kernels.row_groups import (
+    Groups,
+    are_worth_it,
+    deepest_shared,
+    membership,
+    sibling_groups,
+)
 
 
 def plan_decode(
@@ -32,7 +39,7 @@ def plan_decode(
     tail_blocks: Indices,
     tail_lens: Indices,
     is_unit: NDArray[np.bool_] | None = None,
-    has_groups: bool | None = None,
+    groups: Groups | None = None,
 ) -> DecodePlan:
     """Plan a step of B = len(tail_lens) rows.
 
@@ -41,15 +48,15 @@ def plan_decode(
     own [3, m]: row, slot and number of slots of runs that one row sees and that do not grow.
     tail_blocks [2, t]: row and first slot of the blocks of BLOCK slots that rows grow into, in
         order; tail_lens [B]: how many tokens lie in them.
-    is_unit [n]: the extents to read once for all their rows, where `is_shared` is not to say.
-    has_groups: whether siblings are groups, where bytes are not to say.
+    is_unit [n], groups [B', R]: what to read how, where bytes are not to say.
     """
     extents = extents.reshape(-1, 2)
     num_rows = np.diff(row_ends, prepend=0)
     B = len(tail_lens)
     extent_of = np.repeat(np.arange(len(extents)), num_rows)  # of each entry of `rows`
-    groups = _groups(geometry, extents[:, 1], num_rows, extent_of, rows, B, has_groups)
-    group_of, size = _places(groups, B)
+    if groups is None:
+        groups = _groups(geometry, extents[:, 1], num_rows, extent_of, rows, B)
+    group_of, size = membership(groups, B)
     # readers: who sees an extent together
     reader, entry_reader, num_seeing = np.unique(
         extent_of * len(size) + group_of[rows], return_inverse=True, return_counts=True
@@ -84,49 +91,14 @@ def _groups(
     extent_of: Indices,
     rows: Indices,
     B: int,
-    has_groups: bool | None,
-) -> NDArray[np.int32]:
-    """Rows [B', R] that are read together: those whose deepest shared extent, that of the fewest
-    rows, is the same. None where the device would be left empty or little is saved."""
-    alone = np.zeros((0, geometry.group_size), dtype=np.int32)
-    if has_groups is False or not len(rows):
+) -> Groups:
+    """Siblings together where that pays."""
+    alone: Groups = np.zeros((0, geometry.group_size), dtype=np.int32)
+    if not len(rows):
         return alone
-    order = np.lexsort((extent_of, num_rows[extent_of], rows))
-    with_any, first = np.unique(rows[order], return_index=True)
-    key = len(num_tokens) + np.arange(B)
-    key[with_any] = extent_of[order][first]
-    by_key = np.argsort(key, kind="stable")
-    deepest, counts = np.unique(key, return_counts=True)
-    num_groups = -(-counts // geometry.group_size)  # of each run of siblings, about equal
-    run, nth = _expand(counts)
-    most = -(-counts // num_groups)
-    first_groups = np.cumsum(num_groups) - num_groups
-    group, place = first_groups[run] + nth // most[run], nth % most[run]
-    groups = np.full((int(group.max()) + 1, geometry.group_size), -1, dtype=np.int32)
-    groups[group, place] = by_key
-    groups = groups[groups[:, 0] >= 0]
-    if has_groups is None:
-        among = deepest < len(num_tokens)
-        saved = (num_tokens[deepest[among]] * (counts - num_groups)[among]).sum()
-        kv = 2 * geometry.K * geometry.D * geometry.itemsize
-        is_full = len(groups) * geometry.K >= GROUP_PROGRAMS * geometry.num_sms
-        if not is_full or saved * kv < GROUP_BYTES:
-            return alone
-    return groups
-
-
-GROUP_PROGRAMS = 3  # of groups a multiprocessor, from which it does not matter that they are fewer
-GROUP_BYTES = 4e6  # that grouping has to save of what rows read
-
-
-def _places(groups: NDArray[np.int32], B: int) -> tuple[Indices, Indices]:
-    """The group of each row [B], and the number of rows of each group; for none, rows alone."""
-    if not len(groups):
-        return np.arange(B), np.ones(B, dtype=np.int64)
-    is_row = groups >= 0
-    group_of = np.zeros(B, dtype=np.int64)
-    group_of[groups[is_row]] = np.nonzero(is_row)[0]
-    return group_of, is_row.sum(1)
+    deepest = deepest_shared(num_rows, extent_of, rows, B)
+    groups = sibling_groups(deepest, geometry.group_size)
+    return groups if are_worth_it(geometry, groups, deepest, num_tokens) else alone
 
 
 def is_shared(

@@ -29,6 +29,7 @@ from sglc.kernels.decode_plan import plan_decode
 from sglc.kernels.decode_work import BLOCK, DecodePlan, DecodeWork, Geometry
 from sglc.kernels.prefill_attention import prefill_attention, prefill_flops
 from sglc.kernels.prefill_work import PrefillWork, plan_prefill
+from sglc.kernels.row_groups import sibling_groups
 from sglc.kernels.testing import ERROR_RATIO, error_ratio
 
 DEVICE = torch.device("cuda")
@@ -106,9 +107,11 @@ def decode_plan(
         ]
     )
     is_unit = None if kind is None else np.full(len(extents), kind == "tree")
+    families = np.arange(batch) // sharers if kind == "groups" else np.zeros(0, dtype=np.int64)
+    groups_of_rows = None if kind is None else sibling_groups(families, geometry.group_size)
     plan = plan_decode(
         geometry, extents, ends, rows, np.zeros((3, 0), np.int64), tail,
-        np.full(batch, own), is_unit, None if kind is None else kind == "groups",
+        np.full(batch, own), is_unit, groups_of_rows,
     )  # fmt: skip
     return plan, groups * prefix + batch * blocks * BLOCK
 

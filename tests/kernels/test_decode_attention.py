@@ -20,6 +20,7 @@ from sglc.kernels.decode_attention import (
 )
 from sglc.kernels.decode_plan import is_shared, plan_decode
 from sglc.kernels.decode_work import BLOCK, DecodePlan, DecodeWork, Geometry, splits_for
+from sglc.kernels.row_groups import deepest_shared, sibling_groups
 from sglc.kernels.testing import ERROR_RATIO, error_ratio, poison
 from sglc.kernels.tree_attention import tree_attention_ref
 
@@ -74,9 +75,13 @@ class RandomTree:
         return slot, count
 
     def plan(self, geometry: Geometry, is_unit: np.ndarray, has_groups: bool) -> DecodePlan:
+        num_rows = np.diff(self.row_ends, prepend=0)
+        extent_of = np.repeat(np.arange(len(num_rows)), num_rows)
+        deepest = deepest_shared(num_rows, extent_of, self.rows, len(self.seen))
         return plan_decode(
             geometry, self.extents, self.row_ends, self.rows, self.own,
-            self.tail_blocks, self.tail_lens, is_unit, has_groups,
+            self.tail_blocks, self.tail_lens, is_unit,
+            sibling_groups(deepest if has_groups else deepest[:0], geometry.group_size),
         )  # fmt: skip
 
 
