@@ -18,6 +18,7 @@ from sglc.codegen.automata.acceptance import accepts, lead_text
 from sglc.codegen.plan import Markup, ModelIdentity
 from sglc.ir.host.expr import Value
 from sglc.ir.host.text import json_text, parse_json, to_text
+from sglc.runtime.engine.outlook import Outlook
 from sglc.runtime.engine.request import (
     EngineStats,
     GenRequest,
@@ -183,6 +184,9 @@ class ToldEngine:
     @property
     def is_idle(self) -> bool:
         return not self._waiting
+
+    def expect(self, outlook: Outlook | None) -> None:
+        """No use for it: nothing is computed."""
 
     def extend(self, prefix: Prefix, tokens: Sequence[int]) -> TextPrefix:
         assert isinstance(prefix, TextPrefix), "a prefix of another engine"

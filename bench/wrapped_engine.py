@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sglc.runtime.engine.outlook import Outlook
 from sglc.runtime.engine.request import Engine, Prefix, Request, Result
 
 
@@ -22,6 +23,9 @@ class WrappedEngine:
     @property
     def is_idle(self) -> bool:
         return self._engine.is_idle
+
+    def expect(self, outlook: Outlook | None) -> None:
+        self._engine.expect(outlook)
 
     def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
         return self._engine.extend(prefix, tokens)

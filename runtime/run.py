@@ -11,10 +11,11 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
-from sglc.codegen.plan import Plan
+from sglc.codegen.plan import Fork, Gen, Jump, Next, Plan, Run, Select
+from sglc.runtime.engine.outlook import Course, Outlook
 from sglc.runtime.engine.request import Engine
 from sglc.runtime.machine.machine import Machine
 from sglc.runtime.model.spec import ModelSpec
@@ -22,6 +23,9 @@ from sglc.runtime.planner.probe import beginnings
 from sglc.runtime.room.check import RoomCheck
 from sglc.runtime.row import BoundRow, Outcome, RowFailed
 from sglc.runtime.row_order import Arrival, Planned, RowOrder, Shuffled
+
+if TYPE_CHECKING:
+    from sglc.runtime.planner.foresight import Foresight
 
 WINDOW = 256  # rows in flight, or as many as an engine runs requests together
 AHEAD = 4  # windows
@@ -63,7 +67,11 @@ def run(
     )
     rows = RoomCheck(plan, spec).over(rows)
     window = window or window_of(engine)
-    outcomes = _run(machine, rows, _row_order(order, plan, spec), window, on_step)
+    in_flight: dict[int, BoundRow] = {}
+    outlook = Outlook(_courses(plan, spec, in_flight))
+    engine.expect(outlook if _goes_on(plan) else None)
+    upcoming = _row_order(order, plan, spec)
+    outcomes = _run(machine, rows, upcoming, window, on_step, in_flight, outlook)
     return _in_order(outcomes) if ordered else (outcome for outcome, _ in outcomes)
 
 
@@ -96,14 +104,38 @@ def _row_order(order: str, plan: Plan, spec: ModelSpec) -> RowOrder:
     return Planned(partial(beginnings, plan, spec), BURST)
 
 
+def _goes_on(plan: Plan) -> bool:
+    """Whether a row may ask more than one thing."""
+    asks = sum(isinstance(i, Gen | Select) for i in plan.code)
+    return asks > 1 or any(isinstance(i, Fork | Run | Next | Jump) for i in plan.code)
+
+
+def _courses(
+    plan: Plan, spec: ModelSpec, in_flight: Mapping[int, BoundRow]
+) -> Callable[[int], Course]:
+    """The course of a row by its index, found where memory is short only."""
+
+    @cache
+    def foresight() -> Foresight:
+        # which takes a model's libraries: not for runs that are over without a model
+        from sglc.runtime.planner.foresight import Foresight
+
+        return Foresight(plan, spec, in_flight)
+
+    return lambda index: foresight().course(index)
+
+
 def _run(
     machine: Machine,
     rows: Iterable[BoundRow | RowFailed],
     upcoming: RowOrder,
     window: int,
     on_step: Callable[[], None] | None,
+    in_flight: dict[int, BoundRow],
+    outlook: Outlook,
 ) -> Iterator[tuple[Outcome, int]]:
-    """Outcomes as they end, each with its place in the order of `rows`."""
+    """Outcomes as they end, each with its place in the order of `rows`; `in_flight`, by index, is
+    kept up to date."""
     places: dict[int, int] = {}  # index of a row in flight -> its place
     source = iter(rows)
     num_read = 0
@@ -128,10 +160,13 @@ def _run(
                     num_free = window - machine.num_active
                     place, row = upcoming.take(all_start=is_read and len(upcoming) <= num_free)
                     places[row.index] = place
+                    in_flight[row.index] = row
                     machine.start(row)
                 if places:
                     for outcome in machine.step():
                         upcoming.end(outcome.index)
+                        outlook.end(outcome.index)
+                        del in_flight[outcome.index]
                         yield outcome, places.pop(outcome.index)
                     if on_step is not None:
                         on_step()

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sglc.codegen.automata.constraint import Constraint
+
+if TYPE_CHECKING:
+    from sglc.runtime.engine.outlook import Outlook
 
 
 class Prefix(Protocol):
@@ -200,6 +203,11 @@ class Engine(Protocol):
     @property
     def root(self) -> Prefix:
         """The empty prefix."""
+        ...
+
+    def expect(self, outlook: Outlook | None) -> None:
+        """From now on requests are those of rows, whose course `outlook` tells (None: nobody knows
+        it); their orders begin with the row's number. An engine may make use of it."""
         ...
 
     def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:

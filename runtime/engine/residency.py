@@ -12,44 +12,33 @@ from __future__ import annotations
 from array import array
 
 from sglc.kernels.tree_attention import BLOCK
+from sglc.runtime.engine.admission import Admission
 from sglc.runtime.engine.job import GenJob, Job
 from sglc.runtime.engine.memory import Extent, SlotAllocator, cut
 from sglc.runtime.engine.tree import Handle, Node, Tree
-from sglc.runtime.engine.waiting import WaitingQueue, first_waiting
+from sglc.runtime.engine.waiting import first_waiting
 
 
 class Residency:
-    """With `whole_tails` a gen gets all the slots of its growth when it is admitted. `num_evicted`
-    counts the tokens whose KV had to make room."""
+    """With `whole_tails` a gen gets all the slots of its growth when it is admitted. `num_promised`
+    are the slots of locked nodes and those that running gens may still fill; `num_evicted` counts
+    the tokens whose KV had to make room."""
 
-    def __init__(self, tree: Tree, queue: WaitingQueue, *, whole_tails: bool = False) -> None:
+    def __init__(self, tree: Tree, admission: Admission, *, whole_tails: bool = False) -> None:
         self._tree = tree
-        self._queue = queue
+        self._admission = admission
         self._slots: SlotAllocator = tree.slots
         self._whole_tails = whole_tails
         self.num_evicted = 0
-        self._num_promised = 0  # slots of locked nodes and what running gens may still fill
-
-    def next_job(self) -> Job | None:
-        """The request to admit next, depth-first. Where something would have to make room for it,
-        one that goes on from a gen comes first: what it has in memory nobody else will use, and so
-        it loses most by waiting. For a batch of prompts alone, depth-first recomputes nothing."""
-        job = self._queue.peek()
-        if job is None:
-            return None
-        absent = sum(len(node.tokens) for node in job.nodes() if not node.extents)
-        if absent + job.growth <= self._slots.num_free:
-            return job
-        return self._queue.most_resident(with_gens=True) or job
+        self.num_promised = 0
 
     def admit(self, job: Job) -> bool:
-        """Take `job`, next in the queue, if all it needs fits beside what is promised already."""
+        """Lock what `job` needs, if all of it fits beside what is promised already."""
         nodes = job.nodes()
         missing = sum(len(node.tokens) for node in nodes if not node.locks)
-        if self._num_promised + missing + job.growth > self._slots.num_slots:
+        if self.num_promised + missing + job.growth > self._slots.num_slots:
             return False
-        self._num_promised += missing + job.growth
-        self._queue.take(job)
+        self.num_promised += missing + job.growth
         job.is_admitted = True
         for node in nodes:
             self._tree.lock(node)
@@ -106,8 +95,8 @@ class Residency:
         for node in job.nodes():
             self._tree.unlock(node)
             if not node.locks:
-                self._num_promised -= len(node.tokens)
-        self._num_promised -= job.growth
+                self.num_promised -= len(node.tokens)
+        self.num_promised -= job.growth
 
     def grow(self, count: int, tail: Node) -> list[Extent]:
         """`count` slots of the growth promised to the running gen of `tail`."""
@@ -144,11 +133,16 @@ class Residency:
         if self._slots.num_free >= count:
             return
         here: dict[Node, int] = {}
-        node: Node | None = self._queue.last
+        node: Node | None = self._admission.last
         while node is not None:
             here[node] = node.end
             node = node.parent
-        by_next_use = sorted(self._tree.idle, key=lambda node: _next_use(node, here), reverse=True)
+        wanted = set(self._admission.wanted())
+        by_next_use = sorted(
+            self._tree.idle,
+            key=lambda node: (node not in wanted, *_next_use(node, here)),
+            reverse=True,
+        )
         for node in by_next_use:
             self.num_evicted += node.num_computed
             self._tree.evict(node)

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from sglc.runtime.engine.admission import Admission
 from sglc.runtime.engine.chains import shorten
 from sglc.runtime.engine.constrained import Constrained
 from sglc.runtime.engine.intake import Intake
 from sglc.runtime.engine.job import GenJob, Job, ScoreJob
 from sglc.runtime.engine.last_token import Finished
 from sglc.runtime.engine.memory import SlotAllocator
+from sglc.runtime.engine.outlook import Outlook
 from sglc.runtime.engine.prefill import Prefill, PrefillPlanner, Segment
 from sglc.runtime.engine.request import (
     EngineStats,
@@ -37,7 +39,8 @@ class ScheduledEngine:
     """All of `request.Engine` but `step`, for contexts of `context_len` tokens and memory for
     `num_slots`; with `whole_tails` gens get the slots of all their tokens when they are admitted,
     and chains of gens that nobody else can come to become one node. Unless requests `share`, each
-    has the KV of its whole context for itself: for measuring.
+    has the KV of its whole context for itself: for measuring. If it `saves_tokens`, a row begins
+    only when it can come to its end without another making room for it.
 
     A subclass's step begins with `_next`, runs the prefill and a token of each running gen, and
     ends with `_note_segments`, `_finish_scores` and `_finish_gen`."""
@@ -56,12 +59,15 @@ class ScheduledEngine:
     ) -> None:
         self._has_short_chains = whole_tails
         self.max_batch = max_batch
+        # where a step is dear it is not worth steps to save tokens (`admission.py`)
+        self.saves_tokens = share and device.type == "cpu"
         self._step_tokens = step_tokens
         self._slots = SlotAllocator(num_slots, spread=whole_tails)
         self._tree = Tree(self._slots)
         self._root = Handle(self._tree, self._tree.root)
         self._queue = WaitingQueue(self._tree.root)
-        self._residency = Residency(self._tree, self._queue, whole_tails=whole_tails)
+        self._admission = Admission(self._tree, self._queue)
+        self._residency = Residency(self._tree, self._admission, whole_tails=whole_tails)
         self.stats = EngineStats()
         self._constrained = Constrained(tokenizer, device, self.stats.notes)
         self._intake = Intake(
@@ -85,6 +91,9 @@ class ScheduledEngine:
         """Slots in use now."""
         self._tree.collect()
         return self._slots.num_used
+
+    def expect(self, outlook: Outlook | None) -> None:
+        self._admission.outlook = outlook if self.saves_tokens else None
 
     def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
         assert isinstance(prefix, Handle)
@@ -125,7 +134,7 @@ class ScheduledEngine:
             self.cancel(job.inner.request)
             job.inner = None  # they refer to each other
         if job in self._queue:
-            self._queue.remove(job)
+            self._admission.remove(job)
         elif job.is_admitted:
             if isinstance(job, GenJob):
                 self._forget(job)
@@ -204,13 +213,18 @@ class ScheduledEngine:
 
     def _enqueue(self, job: Job) -> None:
         self._jobs[job.request] = job
-        self._queue.push(job)
+        self._admission.push(job, self.stats.steps)
 
     def _admit(self) -> None:
         while len(self._prefilling) + self._num_running < self.max_batch:
-            job = self._residency.next_job()
+            job = self._admission.next_job(
+                self._residency.num_promised,
+                self.stats.steps,
+                is_running=bool(self._prefilling or self._num_running),
+            )
             if job is None or not self._residency.admit(job):
                 break
+            self._admission.take(job, self.stats.steps)
             self._prefilling.append(job)
 
     def _finish_score(self, job: ScoreJob) -> list[Result]:

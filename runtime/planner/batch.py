@@ -62,6 +62,7 @@ def plan_batch(
         step_tokens=STEP_TOKENS[device],
         on_step=steps.append,
     )
+    engine.saves_tokens = device == "cpu"
     window = window or window_of(engine)
     stand_ins = {**stand_in_externs(plan.externs), **(externs or {})}
     num_rows = num_failed = 0

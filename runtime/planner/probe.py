@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sglc.codegen.plan import Plan
+from sglc.runtime.engine.outlook import Outlook
 from sglc.runtime.engine.request import EngineStats, Prefix, Request, Result
 from sglc.runtime.machine.machine import Machine
 from sglc.runtime.model.spec import ModelSpec, Tokenizer
@@ -96,6 +97,9 @@ class _Deaf:
     @property
     def is_idle(self) -> bool:
         return False
+
+    def expect(self, outlook: Outlook | None) -> None:
+        pass
 
     def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
         assert isinstance(prefix, _Text)

@@ -131,6 +131,9 @@ class ScriptedEngine:
     def is_idle(self) -> bool:
         return not self.waiting
 
+    def expect(self, outlook: Any) -> None:
+        pass
+
     def extend(self, prefix: Any, tokens: Sequence[int]) -> testing.TextPrefix:
         extended = testing.TextPrefix(prefix, tokens)
         self.alive.add(extended)

@@ -6,23 +6,25 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
+from sglc.runtime.engine.admission import Admission
 from sglc.runtime.engine.job import Job
 from sglc.runtime.engine.residency import Residency
 from sglc.runtime.engine.tree import Node, Tree
-from sglc.runtime.engine.waiting import WaitingQueue
 from sglc.runtime.planner.rehearsal import Rehearsal
+
+
+class LongestPrefixFirst(Admission):
+    def next_job(self, num_promised: int, now: int, *, is_running: bool) -> Job | None:
+        return self._queue.most_resident(with_gens=False)
 
 
 class LeastRecentlyUsed(Residency):
     """Evicts leaves first, as a radix cache does."""
 
-    def __init__(self, tree: Tree, queue: WaitingQueue) -> None:
-        super().__init__(tree, queue)
+    def __init__(self, tree: Tree, admission: Admission) -> None:
+        super().__init__(tree, admission)
         self._clock = count()
         self._used: dict[Node, int] = {}
-
-    def next_job(self) -> Job | None:
-        return self._queue.most_resident(with_gens=False)
 
     def release(self, job: Job) -> None:
         for node in job.nodes():
@@ -44,4 +46,5 @@ class LeastRecentlyUsed(Residency):
 class LruRehearsal(Rehearsal):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._residency = LeastRecentlyUsed(self._tree, self._queue)
+        self._admission = LongestPrefixFirst(self._tree, self._queue)
+        self._residency = LeastRecentlyUsed(self._tree, self._admission)
