@@ -6,6 +6,7 @@ fastest run counts.
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -33,6 +34,7 @@ def take_turns(
     fastest: Fastest = {}
     base = math.inf  # seconds of the first setting's fastest run
     for number in range(1, rounds + 1):
+        gc.collect()  # machines of earlier runs, which are cycles, hold their engines' KV
         for setting in settings:
             known = fastest.get(setting.name)
             is_given_up = known is None and setting.name in fastest

@@ -12,7 +12,6 @@ examples; with --data, those of the files in that folder that bear the names bel
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import sys
 import time
@@ -128,7 +127,6 @@ def run(entry: Entry, bench: Bench, seconds: float) -> Done:
     except Exception as error:  # whatever it is: the other programs run
         fault = f"{type(error).__name__}: {error}".replace("|", "/").splitlines()[0]
         say(f"{entry.name}: {fault}")
-    gc.collect()  # engines hold KV
     return Done(entry, result, time.perf_counter() - start, fault)
 
 
