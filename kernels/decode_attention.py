@@ -431,18 +431,14 @@ def decode_bytes(work: DecodeWork, H: int, K: int, D: int, itemsize: int) -> int
     out."""
     units = work.units[: int(work.num_units)]
     slots = torch.unique(units[:, :2], dim=0)[:, 1].sum() if len(units) else 0
-    own = 0
+    own = 0  # tokens
     for length, counts in zip(work.own_len.tolist(), work.own_counts.tolist(), strict=True):
         whole, rest = divmod(length, BLOCK)
         own += sum(counts[:whole]) + (min(rest, counts[whole]) if rest else 0)
     num_partials = int(work.parts[:, 1].sum())
-    near = {
-        (slot, count)
-        for slots, counts, num in zip(
-            work.near_slots.tolist(), work.near_counts.tolist(), work.num_near.tolist(), strict=True
-        )
-        for slot, count in zip(slots[:num], counts[:num], strict=True)
-    }
-    own += sum(count for _, count in near)
-    kv = 2 * (int(slots) + own) * K * D * itemsize
+    columns = torch.arange(work.near_slots.shape[1], device=work.num_near.device)
+    is_there = columns < work.num_near[:, None]
+    blocks = torch.stack([work.near_slots[is_there], work.near_counts[is_there]], dim=1)
+    near = int(torch.unique(blocks, dim=0)[:, 1].sum()) if len(blocks) else 0
+    kv = 2 * (int(slots) + near + own) * K * D * itemsize
     return kv + 2 * num_partials * H * (D + 1) * 4 + 2 * len(work.own_len) * H * D * itemsize

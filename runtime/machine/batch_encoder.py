@@ -31,8 +31,8 @@ class BatchEncoder:
         todo = list(dict.fromkeys(part for part in [*unknown, *rests] if part))
         ids = dict(zip(todo, self._tokenizer.encode_batch(todo), strict=True)) | {"": []}
         for beginning, head in heads.items():
-            _, head_ids = self._known.pop(beginning, None) or (head, ids[head])
-            self._known[beginning] = head, head_ids
+            is_known = beginning in self._known
+            self._known[beginning] = self._known.pop(beginning) if is_known else (head, ids[head])
         encoded = [
             self._known[beginning][1] + ids[rest]
             for beginning, rest in zip(begun, rests, strict=True)

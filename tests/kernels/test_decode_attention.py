@@ -275,6 +275,19 @@ def test_bytes() -> None:
     assert decode_bytes(work, 4, 2, 8, 2) == expected
 
 
+def test_bytes_of_near_blocks_count_once() -> None:
+    geometry = Geometry(4, 2, 8, 2)
+    plan = plan_decode(
+        geometry, np.array([[0, 100]]), np.array([10]), np.arange(10), np.zeros((3, 0), np.int64),
+        np.stack([np.arange(10), np.arange(10) * 64 + 200]), np.full(10, 7), np.array([False]),
+        sibling_groups(np.zeros(10, np.int64), geometry.group_size),
+    )  # fmt: skip
+    work = DecodeWork.empty(geometry, 10, 1, 0, 0, torch.device("cpu"), max_near=2)
+    work.load(plan)
+    assert len(plan.groups) == 2
+    assert decode_bytes(work, 4, 2, 8, 2) == 2 * 170 * 2 * 8 * 2 + 2 * 10 * 4 * 8 * 2
+
+
 def test_refuses_head_counts() -> None:
     q, pool = torch.zeros(1, 5, 16), torch.zeros(8, 2, 16)
     work = DecodeWork.empty(Geometry(4, 2, 16, 4), 1, 1, 0, 0, torch.device("cpu"))
