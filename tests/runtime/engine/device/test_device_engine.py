@@ -94,9 +94,14 @@ def told(result: Result) -> tuple[object, list[float]]:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_results_are_the_reference_engines(
-    seed: int, model: Transformer, tokenizer: object, run: Run
+    seed: int,
+    model: Transformer,
+    tokenizer: object,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = random.Random(seed)
+    monkeypatch.setattr("sglc.runtime.engine.device.engine.STILL", (1, 3, 128)[seed % 3])
     options = {"kv_memory": kv_bytes(model, rng.choice([300, 800, 4000]))}
     reference = TreeEngine(model, tokenizer, **options)  # type: ignore[arg-type]
     engine = DeviceEngine(
@@ -140,8 +145,15 @@ def test_what_runs_again_goes_on_from_kept_kv(
     assert engine.stats.decoded_tokens == 8 * 20
 
 
-@pytest.mark.parametrize("ahead", [0, 2])
-def test_cancelled_gens_leave_nothing(ahead: int, model: Transformer, tokenizer: object) -> None:
+@pytest.mark.parametrize(("ahead", "still"), [(0, 128), (2, 128), (2, 1)])
+def test_cancelled_gens_leave_nothing(
+    ahead: int,
+    still: int,
+    model: Transformer,
+    tokenizer: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sglc.runtime.engine.device.engine.STILL", still)
     engine = DeviceEngine(
         model,
         tokenizer,  # type: ignore[arg-type]
