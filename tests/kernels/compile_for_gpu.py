@@ -11,7 +11,7 @@ from triton import JITFunction, compile
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from sglc.kernels import decode_attention, prefill_attention
+from sglc.kernels import decode_attention_triton, prefill_attention
 from sglc.kernels.decode_work import BLOCK, NARROW, WIDE
 from sglc.kernels.prefill_work import QUERIES
 
@@ -40,10 +40,12 @@ def main() -> None:
     for has_groups in (False, True):
         constants = {
             **HEADS, "HAS_GROUPS": has_groups, "GROUP": 4, "BLOCK": BLOCK, "NARROW": NARROW,
-            "WIDE": WIDE, "MERGE": 2, **decode_attention._tiles(torch.bfloat16, 128),
+            "WIDE": WIDE, "MERGE": 2, **decode_attention_triton._tiles(torch.bfloat16, 128),
         }  # fmt: skip
         ptx = assembly(
-            decode_attention._decode_kernel, constants, ("q_ptr", "k_ptr", "v_ptr", "out_ptr")
+            decode_attention_triton._decode_kernel,
+            constants,
+            ("q_ptr", "k_ptr", "v_ptr", "out_ptr"),
         )
         print(f"decode, groups {has_groups}: wgmma {'wgmma' in ptx}")
     constants = {**HEADS, "M": QUERIES, **prefill_attention._tiles(torch.bfloat16, 128)}

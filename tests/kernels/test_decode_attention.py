@@ -13,11 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sglc.kernels.contract import KernelError
-from sglc.kernels.decode_attention import (
-    decode_attention_triton,
-    decode_bytes,
-    visible_slots,
-)
+from sglc.kernels.decode_attention import decode_bytes, visible_slots
+from sglc.kernels.decode_attention_triton import decode_attention_triton
 from sglc.kernels.decode_plan import is_shared, plan_decode
 from sglc.kernels.decode_work import BLOCK, DecodePlan, DecodeWork, Geometry, splits_for
 from sglc.kernels.row_groups import deepest_shared, sibling_groups
