@@ -22,6 +22,7 @@ from sglc.runtime.engine.request import (
     ScoreRequest,
     ScoreResult,
 )
+from sglc.runtime.engine.tree import Handle
 from sglc.runtime.models.transformer import Transformer
 
 Run = Callable[[Engine, Sequence[Request]], dict[Request, Result]]
@@ -143,6 +144,32 @@ def test_what_runs_again_goes_on_from_kept_kv(
     assert engine.stats.prefilled_tokens == before + 4 * 3
     assert engine.stats.recomputed_tokens == 0
     assert engine.stats.decoded_tokens == 8 * 20
+
+
+def test_a_chain_of_gens_stays_short_and_says_the_same(
+    model: Transformer, tokenizer: object, run: Run
+) -> None:
+    def fields(engine: Engine) -> list[int]:
+        """Six gens, each after the text that follows the one before."""
+        prefix = engine.extend(engine.root, list(range(1, 41)))
+        for field in range(6):
+            prefix = engine.extend(prefix, [50 + field, 60])
+            sampling = Sampling(max_tokens=3 + field, temperature=0.0, ignore_eos=True)
+            [result] = run(engine, [GenRequest(prefix, sampling, 0)]).values()
+            assert isinstance(result, GenResult)
+            prefix = result.prefix
+            del result  # whose request ends at the text before it
+        if isinstance(engine, DeviceEngine):
+            assert isinstance(prefix, Handle) and len(prefix.node.path()) <= 5
+        return prefix.token_ids()
+
+    options = {"kv_memory": kv_bytes(model, 4000)}
+    reference = TreeEngine(model, tokenizer, **options)  # type: ignore[arg-type]
+    engine = DeviceEngine(model, tokenizer, **options)  # type: ignore[arg-type]
+    assert fields(engine) == fields(reference)
+    assert engine.stats.prefilled_tokens == reference.stats.prefilled_tokens
+    assert engine.stats.recomputed_tokens == 0
+    assert engine.num_kv_tokens == 0
 
 
 @pytest.mark.parametrize(("ahead", "still"), [(0, 128), (2, 128), (2, 1)])
