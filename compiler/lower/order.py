@@ -1,5 +1,13 @@
 """`any_order`: the one place where statements change places, and the order is fixed here.
 
+Before:  any_order:
+             "About {topic}."
+             "Answer in a word."
+             "{question}"
+After:   "Answer in a word."
+         "About {topic}."      # as `topic` takes fewer values than `question` in the sample
+         "{question}"
+
 What is known earliest comes first: constant text is shared by all rows, text of inputs by the rows
 that agree in them. Among texts of inputs those come first that take the fewest values in the rows
 of the sample, if there is one. Statements that are alike in this keep the author's order, so the
