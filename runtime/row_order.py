@@ -115,6 +115,7 @@ class Planned:
         self._running: dict[int, _Group] = {}  # by index
         self._known: list[tuple[bytes, int]] = []  # beginnings of groups, sorted, and their numbers
         self._groups: dict[int, _Group] = {}
+        self._shared: dict[_Group, None] = {}  # whose rows wait, and others of which are in flight
         self._num_groups = 0
         self._lowest: bytes | None = None  # of all beginnings
         self._highest = b""
@@ -136,13 +137,13 @@ class Planned:
             if all_start and not self._group_of:
                 return self._take_fresh()  # the engine sees what they share
             self._look()
-        shared = [group for group in self._groups.values() if group.num_running and group.waiting]
-        oldest = min((next(iter(group.waiting)) for group in shared), default=None)
+        oldest = min((next(iter(group.waiting)) for group in self._shared), default=None)
         place = next(iter(self._group_of)) if oldest is None else oldest
         group = self._group_of.pop(place)
         row = group.waiting.pop(place)
         group.num_running += 1
         self._running[row.index] = group
+        self._note(group)
         return place, row
 
     def end(self, index: int) -> None:
@@ -150,7 +151,15 @@ class Planned:
         if group is None:
             return
         group.num_running -= 1
+        self._note(group)
         self._forget(group)
+
+    def _note(self, group: _Group) -> None:
+        """Rows of `group` have come or gone."""
+        if group.num_running and group.waiting:
+            self._shared[group] = None
+        else:
+            self._shared.pop(group, None)
 
     def _take_fresh(self) -> Waiting:
         place = next(iter(self._fresh))
@@ -167,6 +176,7 @@ class Planned:
         for place, row in self._fresh.items():
             group = self._group(found.get(row.index, b""))
             group.waiting[place] = row
+            self._note(group)
             self._group_of[place] = group
         self._fresh.clear()
 
