@@ -152,20 +152,27 @@ class Admission:
         rows = {job.order[0] for job in jobs if job is not None}
         return any(other != row and not self.outlook.is_open(other) for other in rows)
 
-    def wanted(self) -> list[Node]:
+    def is_put_back(self, order: tuple[int, ...]) -> bool:
+        """Whether a request of `order` is of a row that began and was put back."""
+        return bool(self._put_back) and order[0] in self._put_back
+
+    def wanted(self) -> set[Node]:
         """Nodes that nothing locks but something will be computed from: a request waits below, or
-        one is about to, since they follow a gen. What rows wait for that were put back, in a place
-        where only they come to, is not among them."""
+        one is about to, since they follow a gen, or lie above one that does. What rows wait for
+        that were put back, in a place where only they come to, is not among them."""
         follows_gen: dict[Node | None, bool] = {None: False}
-        found = []
-        for node in self._tree.idle:
+        idle, found = self._tree.idle, set()
+        for node in idle:
             entry = first_waiting(node)
             if not _follows_gen(node, follows_gen):
-                is_wanted = entry is not None
-            else:
-                is_wanted = not (entry and self._put_back and entry[0][0] in self._put_back)
-            if is_wanted:
-                found.append(node)
+                if entry is not None:
+                    found.add(node)
+            elif entry is None or not self.is_put_back(entry[0]):
+                above: Node | None = node
+                while above is not None and above not in found:
+                    if above in idle:
+                        found.add(above)
+                    above = above.parent
         return found
 
     def _missing(self, job: Job) -> int:

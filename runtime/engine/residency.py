@@ -137,18 +137,26 @@ class Residency:
         while node is not None:
             here[node] = node.end
             node = node.parent
-        wanted = set(self._admission.wanted())
         by_next_use = sorted(
             self._tree.idle,
-            key=lambda node: (node not in wanted, *_next_use(node, here)),
+            key=lambda node: _next_use(node, here, self._admission),
             reverse=True,
         )
-        for node in by_next_use:
+        missing = count - self._slots.num_free
+        chosen = []
+        while missing > 0:
+            chosen.append(by_next_use[len(chosen)])
+            missing -= _size(chosen[-1])
+        for node in reversed(chosen):
+            if missing + _size(node) <= 0:
+                missing += _size(node)  # there is room enough without it
+                continue
             self.num_evicted += node.num_computed
             self._tree.evict(node)
-            if self._slots.num_free >= count:
-                return
-        raise AssertionError("promised slots are not there")
+
+
+def _size(node: Node) -> int:
+    return sum(count for _, count in node.extents)
 
 
 def _end(node: Node) -> int:
@@ -156,12 +164,16 @@ def _end(node: Node) -> int:
     return node.extents[-1].end if node.extents else -1
 
 
-def _next_use(node: Node, here: dict[Node, int]) -> tuple[bool, int, tuple[int, ...], int]:
-    """Sorts nodes by when they are needed next: whether ever, how far up the depth-first walk has
-    to go for it, the order of the first request, and then children after their parents."""
+def _next_use(
+    node: Node, here: dict[Node, int], admission: Admission
+) -> tuple[bool, bool, int, tuple[int, ...], int]:
+    """Sorts nodes by when they are needed next: whether ever, whether by a row that was put back,
+    how far up the depth-first walk has to go for it, the order of the first request, and then
+    children after their parents."""
     first = first_waiting(node)
     ancestor: Node | None = node
     while ancestor is not None and ancestor not in here:
         ancestor = ancestor.parent
     shared = 0 if ancestor is None else here[ancestor]
-    return first is None, -shared, first[0] if first else (), node.start
+    is_put_back = first is not None and admission.is_put_back(first[0])
+    return first is None, is_put_back, -shared, first[0] if first else (), node.start

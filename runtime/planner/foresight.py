@@ -1,13 +1,12 @@
 """The course of a row, found by rehearsing it alone with as much memory as it likes.
 
-Rows whose inputs are of about the same length have the same course. Gens are as long as they may
+Rows whose inputs are of the same lengths are taken to have the same course. Gens are as long as they may
 be, externs are not called, and a row that fails in the rehearsal has a course up to there: what is
 foreseen wrongly costs steps or recomputed tokens, no result.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -25,7 +24,6 @@ from sglc.runtime.planner.stand_ins import stand_in_externs
 from sglc.runtime.planner.writing import Writer
 from sglc.runtime.row import BoundRow
 
-ALIKE = 1.1  # lengths that differ by less than this factor may count as one
 MAX_COURSES = 1024
 _MANY = 1 << 30
 
@@ -102,10 +100,10 @@ class _Following(Rehearsal):
 
 
 def _likeness(value: Value) -> object:
-    """Equal for values that make texts of about the same length."""
+    """Equal for values that make texts of the same length."""
     match value:
         case str():
-            return round(math.log(1 + len(value), ALIKE))
+            return len(value)
         case list():
             return tuple(map(_likeness, value))
         case dict():

@@ -40,9 +40,9 @@ def least_recomputed(pieces: list[Piece], asked: list[Asked], num_slots: int) ->
     start: tuple[Ids, Ids] = (frozenset(), frozenset())
     best = {start: 0}
     serial = count()
-    heap = [(0, next(serial), start)]
+    heap = [(0, 0, next(serial), start)]
     while heap:
-        cost, _, state = heappop(heap)
+        cost, _, _, state = heappop(heap)
         if best[state] < cost:
             continue
         if len(state[0]) == len(asked):
@@ -50,7 +50,8 @@ def least_recomputed(pieces: list[Piece], asked: list[Asked], num_slots: int) ->
         for more, after in _steps(pieces, asked, num_slots, *state):
             if cost + more < best.get(after, 1 << 60):
                 best[after] = cost + more
-                heappush(heap, (cost + more, next(serial), after))
+                # of equal costs, what has come farthest
+                heappush(heap, (cost + more, -len(after[0]), next(serial), after))
     return None
 
 
