@@ -1,8 +1,8 @@
 """The course of a row, found by rehearsing it alone with as much memory as it likes.
 
-Rows whose inputs are of the same lengths are taken to have the same course. Gens are as long as they may
-be, externs are not called, and a row that fails in the rehearsal has a course up to there: what is
-foreseen wrongly costs steps or recomputed tokens, no result.
+Rows whose inputs are of the same lengths are taken to have the same course. Gens are as long as
+they may be, externs are not called, and a row that fails in the rehearsal has a course up to there:
+what is foreseen wrongly costs steps or recomputed tokens, no result.
 """
 
 from __future__ import annotations
