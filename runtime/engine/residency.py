@@ -143,7 +143,7 @@ class Residency:
             reverse=True,
         )
         missing = count - self._slots.num_free
-        chosen = []
+        chosen: list[Node] = []
         while missing > 0:
             chosen.append(by_next_use[len(chosen)])
             missing -= _size(chosen[-1])
