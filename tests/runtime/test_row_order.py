@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sglc.runtime.row import BoundRow
-from sglc.runtime.row_order import Arrival, Planned, RowOrder, Shuffled
+from sglc.runtime.row_order import (
+    MOST_PASSED,
+    PATIENCE,
+    Arrival,
+    Planned,
+    RowOrder,
+    Shuffled,
+)
 
 
 def beginnings(rows: Iterable[BoundRow]) -> dict[int, bytes]:
@@ -49,6 +56,35 @@ def test_a_row_that_shares_with_one_in_flight_comes_before_older_ones() -> None:
     order._chunk = 1  # looked at at once
     assert order.take(all_start=False)[0] == 4
     assert take_all(order) == [2]
+
+
+def test_where_nothing_is_shared_looks_become_rare() -> None:
+    """And frequent again once something is; rows start as they were read all the while."""
+    looked: list[int] = []
+
+    def noted(rows: Iterable[BoundRow]) -> dict[int, bytes]:
+        found = beginnings(rows)
+        looked.extend(found)
+        return found
+
+    order = Planned(noted, chunk=4)
+    for place in range(4000):
+        order.put(place, BoundRow(place, b"", {"text": f"{place:05}" + "?" * 99}))
+        if place % 4 == 3:
+            assert take_all(order) == list(range(place - 3, place + 1))
+            for index in range(place - 3, place + 1):
+                order.end(index)
+    assert looked[: 4 * PATIENCE] == list(range(4 * PATIENCE))
+    assert 4000 / (MOST_PASSED + 1) <= len(looked) < 4000 / 8
+    assert not order._groups
+    looked.clear()
+    for place in range(4000, 4400):
+        order.put(place, BoundRow(place, b"", {"text": "ab"[place % 2] * 200 + str(place)}))
+        if place % 4 == 3:
+            take_all(order)
+    first = looked[0]
+    assert first - 4000 <= 4 * (MOST_PASSED + 1)
+    assert looked == list(range(first, 4400))
 
 
 def test_where_all_rows_start_none_is_looked_at() -> None:
