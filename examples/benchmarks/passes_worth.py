@@ -19,7 +19,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite import EXAMPLES, SUITE, Entry
+from suite import SUITE
+from suite_program import EXAMPLES, Entry
 
 from sglc.bench.tiny_model import write_tiny_model
 from sglc.compiler.driver import compile_file
