@@ -65,14 +65,15 @@ _CONTEXTS = (ops.Start, ops.Append, ops.Control, ops.Close, ops.Join, ops.Captur
 
 
 class _Hoister:
-    """`full` are the ids of lists that are known to have an item, `promised` those of values that
-    tasks may still be making."""
+    """`full` are the ids of lists that are known to have an item, `single` of those that have just
+    one, `promised` those of values that tasks may still be making."""
 
     def __init__(self, facts: Repeatable, function: Function, notes: list[PassNote]) -> None:
         self.facts = facts
         self.notes = notes
         self.images: dict[int, Value] = {}
         self.full = {arg.id for arg in function.body.args if _is_full(arg.type)}
+        self.single: set[int] = set()
         self.fresh = FreshIds(function)
         self.promised = {
             value.id
@@ -91,8 +92,10 @@ class _Hoister:
                 # a branch starts with the fork's own context, which is no item's
                 self.images[op.body.args[0].id] = self.image(op.context)
             op = graph.rebuild(op, operand=self.image, region=self.region)
-            if isinstance(op, ops.Let) and _yields_items(op.expr):
+            if isinstance(op, ops.Let) and (num_items := _num_items(op.expr)):
                 self.full.add(op.result.id)
+                if num_items == 1:
+                    self.single.add(op.result.id)
             if isinstance(op, _Loop):
                 op = self.loop(op, new)
             new.append(op)
@@ -116,8 +119,10 @@ class _Hoister:
             inside.update(value.id for value in graph.results(each))
         moved = _worth_moving(free)
         waiting = self.waiting(moved)
-        if not any(_takes_time(each) for each in waiting):
-            # to wait for a task before the branches start would hold all of them up
+        is_alone = isinstance(op, ops.Fork) and op.items.id in self.single
+        if is_alone or not any(_takes_time(each) for each in waiting):
+            # to wait for a task before the branches start would hold all of them up; and a branch
+            # that is alone does nothing twice, while what follows the fork need not wait for it
             moved = _worth_moving(_without(moved, waiting))
             waiting = []
         if not moved:
@@ -208,16 +213,16 @@ def _is_full(type: ops.ValueType) -> bool:
     return isinstance(type, t.ListType) and bool(type.min_items)
 
 
-def _yields_items(expr: e.Expr) -> bool:
-    """Whether a list expression is known to yield an item."""
+def _num_items(expr: e.Expr) -> int:
+    """How many items a list expression is known to yield; 0 where that is not known."""
     match expr:
         case e.JsonConst():
             value = literal_value(expr)
-            return isinstance(value, list) and bool(value)
+            return len(value) if isinstance(value, list) else 0
         case e.ListOf(items=items):
-            return bool(items)
+            return len(items)
         case _:
-            return False
+            return 0
 
 
 # ---------------------------------------------------------------- out of the row

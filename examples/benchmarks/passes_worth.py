@@ -91,13 +91,12 @@ def run_once(
 ) -> tuple[list[str], Cost]:
     """The outputs as JSON and the cost of the first rows of an example."""
     path = EXAMPLES / entry.program
-    defines = {name: json.loads(value) for name, value in (d.split("=", 1) for d in entry.defines)}
     skip = () if skipped is None else (skipped,)
-    plan = compile_file(path, None, spec=session.spec, defines=defines, skip=skip).plan
+    plan = compile_file(path, None, spec=session.spec, defines=dict(entry.defines), skip=skip).plan
     options = EngineOptions("cpu", "float32", "dummy", deterministic=args.deterministic)
     engine = session.make_engine(options)
-    externs = load_externs([str(path.parent / name) for name in entry.externs])
-    with (path.parent / entry.inputs).open(encoding="utf-8") as file:
+    externs = load_externs([str(entry.folder / name) for name in entry.externs])
+    with (entry.folder / entry.inputs).open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in itertools.islice(file, args.rows)]
     bound = bind_rows(rows, RowBinder(RowFields(plan.params)))
     begin = time.perf_counter()
