@@ -19,7 +19,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ ROWS = (1, 4, 16, 64, 256, 1024, 4096)  # at which products are measured
 WIDTH = {"cpu": 1024, "cuda": 4096}  # of the measured products' weights
 COPIED = {"cpu": 1 << 27, "cuda": 1 << 30}  # bytes
 OPS_A_LAYER = 14  # torch calls of one layer's step
-REPEATS = 5
+REPEATS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +178,8 @@ def _draw(logits: torch.Tensor) -> object:
 
 
 def _seconds(call: Callable[[], object], device: str) -> float:
-    """The median of a few calls, after one to warm up."""
+    """The shortest of a few calls, after one to warm up: other work can only make them longer, and
+    what is measured now is remembered."""
     import torch
 
     def finish() -> None:
@@ -194,4 +194,4 @@ def _seconds(call: Callable[[], object], device: str) -> float:
         call()
         finish()
         taken.append(perf_counter() - begin)
-    return median(taken)
+    return min(taken)
