@@ -157,10 +157,11 @@ def splits_for(geometry: Geometry, num_rows: int, max_blocks: int) -> int:
 
 def all_groups(plan: DecodePlan, num_rows: int) -> NDArray[np.int32]:
     """The plan's groups [num_rows, R] in a batch of so many rows, of which the plan takes the
-    first; the others are alone, and behind them come groups of none."""
+    first; the others, all of them where it has no groups, are alone, and behind them come groups
+    of none."""
     taken, size = plan.groups.shape
     groups = np.full((num_rows, size), -1, dtype=np.int32)
     groups[:taken] = plan.groups
-    others = np.arange(len(plan.own_len), num_rows)
+    others = np.arange(len(plan.own_len) if taken else 0, num_rows)
     groups[taken : taken + len(others), 0] = others
     return groups

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sglc.bench.transformers_model import load_transformers
 from sglc.compiler.driver import compile_file
 from sglc.runtime.engine.memory import KVPool
 from sglc.runtime.engine.request import Engine
@@ -28,7 +29,7 @@ from sglc.runtime.model.load import load_model
 from sglc.runtime.model.locate import locate
 from sglc.runtime.models.fused_transformer import FusedTransformer
 from sglc.runtime.models.naive_attend import naive_attend
-from sglc.runtime.models.parameters import empty_parameters, named_tensors, slots
+from sglc.runtime.models.parameters import empty_parameters, named_tensors
 from sglc.runtime.models.transformer import Transformer
 from sglc.runtime.row import RowDone
 from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
@@ -124,7 +125,7 @@ def logits() -> None:
     files, session = locate(None), open_session(None)
     model = load_model(files, device=DEVICE, dtype="bfloat16")
     exact = _in_float64(model)
-    theirs = _in_transformers(model)
+    theirs = load_transformers(files, torch.device(DEVICE), torch.bfloat16)
     errors: list[Tensor] = []
     for text in prompts(60)[::3]:
         ids = torch.tensor(session.spec.tokenizer.encode(text * 8)[:400], device=DEVICE)
@@ -166,31 +167,6 @@ def _in_float64(model: Transformer) -> Transformer:
     for (_, into), (_, tensor) in pairs:
         into.copy_(tensor)
     return Transformer(model.config, wide)
-
-
-def _in_transformers(model: Transformer) -> Any:
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    config = model.config
-    theirs = LlamaForCausalLM(
-        LlamaConfig(
-            hidden_size=config.hidden_size,
-            intermediate_size=config.intermediate_size,
-            num_hidden_layers=config.num_layers,
-            num_attention_heads=config.num_heads,
-            num_key_value_heads=config.num_kv_heads,
-            vocab_size=config.vocab_size,
-            rms_norm_eps=config.rms_eps,
-            rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
-            max_position_embeddings=config.context_len,
-            tie_word_embeddings=True,
-        )
-    )
-    places = slots(model.parameters, config)
-    state = {name: places[name] for name in theirs.state_dict() if name in places}
-    missing, _ = theirs.load_state_dict(state, strict=False)
-    assert set(missing) <= {"lm_head.weight"}, missing
-    return theirs.to(DEVICE, model.dtype).eval()
 
 
 def main() -> None:

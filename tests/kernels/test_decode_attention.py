@@ -285,6 +285,18 @@ def test_bytes_of_near_blocks_count_once() -> None:
     assert decode_bytes(work, 4, 2, 8, 2) == 2 * 170 * 2 * 8 * 2 + 2 * 10 * 4 * 8 * 2
 
 
+def test_work_for_groups_takes_a_plan_without() -> None:
+    geometry = Geometry(4, 2, 8, 2)
+    nothing = np.zeros(0, np.int64)
+    plan = plan_decode(
+        geometry, nothing, nothing, nothing, np.zeros((3, 0), np.int64),
+        np.array([[0, 1], [64, 128]]), np.array([2, 3]),
+    )  # fmt: skip
+    work = DecodeWork.empty(geometry, 3, 1, 0, 0, torch.device("cpu"), max_near=2)
+    work.load(plan)
+    assert sorted(work.groups[work.groups >= 0].tolist()) == [0, 1, 2]
+
+
 def test_refuses_head_counts() -> None:
     q, pool = torch.zeros(1, 5, 16), torch.zeros(8, 2, 16)
     work = DecodeWork.empty(Geometry(4, 2, 16, 4), 1, 1, 0, 0, torch.device("cpu"))
