@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sglc.kernels.contract import require
+from sglc.kernels.contract import require, require_attention
 from sglc.kernels.decode_work import BLOCK, NARROW, WIDE, DecodeWork
 
 LOWEST = tl.constexpr(-1e30)  # below all scores, and finite
@@ -325,16 +325,9 @@ def decode_attention_triton(
     """`decode_attention` in Triton, wherever the tensors are: its interpreter takes the CPU's."""
     B, H, D = q.shape
     _, K, _ = k_pool.shape
-    require(H % K == 0, "decode_attention", f"query heads a multiple of {K} kv heads, got {H}")
-    require(H // K <= NARROW, "decode_attention", f"at most {NARROW} query heads a kv head")
-    require(D in (16, 32, 64, 128, 256), "decode_attention", f"head size 16 to 256, got {D}")
+    require_attention("decode_attention", q, k_pool, v_pool, NARROW)
     require(
         len(work.own_len) == B, "decode_attention", f"work of {B} rows, got {len(work.own_len)}"
-    )
-    require(
-        q.is_contiguous() and k_pool.is_contiguous() and v_pool.is_contiguous(),
-        "decode_attention",
-        "contiguous q and pools",
     )
     if out is None:
         out = torch.empty_like(q)

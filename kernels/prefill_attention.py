@@ -23,7 +23,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from sglc.kernels.contract import require
+from sglc.kernels.contract import require_attention
 from sglc.kernels.prefill_work import QUERIES, PrefillWork
 from sglc.kernels.tree_attention import tree_attention_ref
 
@@ -143,14 +143,7 @@ def prefill_attention_triton(
     """`prefill_attention` in Triton, wherever the tensors are: its interpreter takes the CPU's."""
     _, H, D = q.shape
     _, K, _ = k_pool.shape
-    require(H % K == 0, "prefill_attention", f"query heads a multiple of {K} kv heads, got {H}")
-    require(H // K <= QUERIES, "prefill_attention", f"at most {QUERIES} query heads a kv head")
-    require(D in (16, 32, 64, 128, 256), "prefill_attention", f"head size 16 to 256, got {D}")
-    require(
-        q.is_contiguous() and k_pool.is_contiguous() and v_pool.is_contiguous(),
-        "prefill_attention",
-        "contiguous q and pools",
-    )
+    require_attention("prefill_attention", q, k_pool, v_pool, QUERIES)
     if out is None:
         out = torch.empty_like(q)
     _prefill_kernel[(len(work.units) * K,)](
