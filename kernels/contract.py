@@ -33,8 +33,8 @@ def require_attention(
     _, H, D = q.shape
     _, K, _ = k_pool.shape
     require(H % K == 0, kernel, f"query heads a multiple of {K} kv heads, got {H}")
-    G = H // K
-    require(G <= most_heads, kernel, f"at most {most_heads} query heads a kv head")
+    heads = H // K
+    require(heads <= most_heads, kernel, f"at most {most_heads} query heads a kv head")
     require(D in HEAD_SIZES, kernel, f"head size 16 to 256, got {D}")
     is_contiguous = q.is_contiguous() and k_pool.is_contiguous() and v_pool.is_contiguous()
     require(is_contiguous, kernel, "contiguous q and pools")
