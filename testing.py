@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from sglc.codegen.automata.acceptance import accepts, lead_text
 from sglc.codegen.plan import Markup, ModelIdentity
 from sglc.ir.host.expr import Value
+from sglc.ir.host.regex import spans
 from sglc.ir.host.text import json_text, parse_json, to_text
 from sglc.runtime.engine.outlook import Outlook
 from sglc.runtime.engine.request import (
@@ -284,8 +285,8 @@ def until_stop(text: str, sampling: Sampling) -> str:
     """The text before its first stop string or match of a stop regex."""
     found = [text.find(stop) for stop in sampling.stop]
     for pattern in sampling.stop_regex:
-        match = re.search(pattern, text)
-        found.append(match.start() if match else -1)
+        matches = spans("search", pattern, text)
+        found.append(matches[0][0][0] if matches else -1)
     return text[: min((place for place in found if place >= 0), default=len(text))]
 
 

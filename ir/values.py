@@ -9,9 +9,9 @@ Knows nothing about defaults, rows or where the value came from.
 from __future__ import annotations
 
 import math
-import re
 
 from sglc.ir import types as t
+from sglc.ir.host import regex
 from sglc.ir.host.error import MAX_DEPTH, MAX_INT_BITS, kind
 from sglc.ir.host.expr import Value
 from sglc.ir.host.text import has_lone_surrogate, json_text
@@ -96,9 +96,16 @@ def _str(value: object, type: t.StrType, path: tuple[PathKey, ...]) -> str:
     low, high = type.min_length, type.max_length
     if (low is not None and len(value) < low) or (high is not None and len(value) > high):
         raise Mismatch(path, f"a str of {_range(low, high)} characters", f"one of {len(value)}")
-    if type.pattern is not None and re.fullmatch(type.pattern, value) is None:
+    if type.pattern is not None and not _matches(type.pattern, value, path):
         raise Mismatch(path, f"a str that matches {type.pattern}", _quote(value))
     return value
+
+
+def _matches(pattern: str, text: str, path: tuple[PathKey, ...]) -> bool:
+    try:
+        return bool(regex.spans("fullmatch", pattern, text))
+    except regex.SearchFailed as failed:
+        raise Mismatch(path, f"a str that matches {pattern}", f"that {failed}") from None
 
 
 def _int(value: object, type: t.IntType, path: tuple[PathKey, ...]) -> int:

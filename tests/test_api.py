@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import re
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -52,6 +53,26 @@ def echo() -> sglc.Program:
 
 def texts(*words: str) -> list[dict[str, Value]]:
     return [{"text": word} for word in words]
+
+
+def test_a_regex_without_end_fails_its_row_alone() -> None:
+    source = """
+program main(text: str(pattern=r"(x+x+)+y|\\w+")) -> json:
+    "{text}:"
+    gen reply(stop_regex=r"(!|!!)*[?]")
+    let safe = try(find(r"(b+)+c", text), "none")
+    return [find(r"(a+)+b", text), safe, reply]
+"""
+    rows = texts("aab", "a" * 40, "bbc", "x" * 40, "b" * 40)
+    begin = time.monotonic()
+    results = list(sglc.compile_and_run(source, rows, model=testing.Model({"reply": "yes!!?"})))
+    assert time.monotonic() - begin < 30  # about 3: a second of the processor's time each
+    done = [result.output for result in results if result.error is None]
+    assert done == [["aa", None, "yes"], [None, "bb", "yes"], [None, "none", "yes"]]
+    found, refused = (results[i].error for i in (1, 3))
+    assert found is not None and found.code == "timeout" and found.where == "<program>:6:13"
+    assert "write the regex so that there is only one way" in str(found)
+    assert refused is not None and refused.code == "wrong_type"
 
 
 def test_compile_and_run() -> None:

@@ -20,8 +20,8 @@ class HostError(Exception):
     """A host expression failed; the row fails with it, or `try` takes the default.
 
     `code` is one of "type_error", "value_error", "index_error", "key_error", "zero_division",
-    "too_large" and "unsupported". `message` is a lower-case phrase. `span` is the innermost
-    expression that has one.
+    "too_large", "timeout" and "unsupported". `message` is a lower-case phrase. `span` is the
+    innermost expression that has one.
     """
 
     def __init__(self, code: str, message: str, span: Span | None = None) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from sglc.ir.host import regex
 from sglc.ir.host.env import HostEnv
-from sglc.ir.host.error import check_items, check_text, kind, type_error, value_error
+from sglc.ir.host.error import HostError, check_items, check_text, kind, type_error, value_error
 from sglc.ir.host.expr import Value
 from sglc.ir.host.number_functions import shorten
 from sglc.ir.host.operators import items_of
@@ -58,17 +59,13 @@ def endswith(env: HostEnv, text: Value, suffix: Value) -> Value:
 
 
 def find(env: HostEnv, pattern: Value, text: Value) -> Value:
-    found = _regex("find", pattern).search(_text("find", text))
-    if found is None:
-        return None
-    return found[1] if found.re.groups else found[0]
+    groups = _groups("find", "search", pattern, text)
+    return None if groups is None else groups[1 if len(groups) > 1 else 0]
 
 
 def match(env: HostEnv, pattern: Value, text: Value) -> Value:
-    found = _regex("match", pattern).match(_text("match", text))
-    if found is None:
-        return None
-    return list(found.groups()) if found.re.groups else [found[0]]
+    groups = _groups("match", "match", pattern, text)
+    return None if groups is None else [*groups[1 if len(groups) > 1 else 0 :]]
 
 
 def to_json(env: HostEnv, value: Value) -> Value:
@@ -120,12 +117,20 @@ def _int(function: str, value: Value) -> int:
     raise type_error(f"`{function}` takes an int, not {kind(value)}")
 
 
-def _regex(function: str, pattern: Value) -> re.Pattern[str]:
-    source = _text(function, pattern)
+def _groups(
+    function: str, method: regex.Method, pattern: Value, text: Value
+) -> list[str | None] | None:
+    """What the first match and each of its groups hold; None where nothing matches."""
+    source, whole = _text(function, pattern), _text(function, text)
     try:
-        return re.compile(source)
+        found = regex.spans(method, source, whole)
+    except regex.SearchFailed as failed:
+        raise HostError("timeout", f"`{function}`: {failed}") from None
     except (re.error, OverflowError, RecursionError) as error:
         raise value_error(f"`{shorten(source)}` is not a regex: {error}") from None
+    if not found:
+        return None
+    return [whole[begin:end] if begin >= 0 else None for begin, end in found[0]]
 
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sglc.ir.host.regex import SearchFailed
 from sglc.runtime.engine.job import GenJob
 from sglc.runtime.engine.request import TokenLogprob
 from sglc.runtime.engine.stop import Kept, find_stop, keep
@@ -18,13 +19,15 @@ from sglc.runtime.model.spec import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A gen that is over. `tokens` are all generated ones; the first `kept.num_tokens` stay."""
+    """A gen that is over. `tokens` are all generated ones; the first `kept.num_tokens` stay. With a
+    `failure`, which says why, it has no answer."""
 
     job: GenJob
     tokens: list[int]
     kept: Kept
-    finish_reason: str
-    logprobs: tuple[TokenLogprob, ...]
+    finish_reason: str = "stop"
+    logprobs: tuple[TokenLogprob, ...] = ()
+    failure: str | None = None
 
 
 @dataclass(slots=True)
@@ -78,7 +81,13 @@ class LastTokens:
                 return
             ended = step
         elif may_stop:
-            stop_at = find_stop(pieces, job.gen.sampling)
+            try:
+                stop_at = find_stop(pieces, job.gen.sampling)
+            except SearchFailed as failed:
+                left.over.append(
+                    Finished(job, tokens, keep(pieces, None), failure=f"stop_regex: {failed}")
+                )
+                return
             ended = None if stop_at is None else Ended(stop_at)
         if ended is None:
             if len(tokens) < job.growth:

@@ -186,13 +186,15 @@ class ScheduledEngine:
         ]
         return [result for job in done for result in self._finish_score(job)]
 
-    def _finish_gen(self, over: Finished, *, overran: bool = False) -> GenResult:
+    def _finish_gen(self, over: Finished, *, overran: bool = False) -> Result:
         """The answer to a gen that is over. Its last token was never run, unless it `overran`."""
         job, kept = over.job, over.kept
         del self._jobs[job.request]
         tokens = over.tokens[: kept.num_tokens]
         num_computed = min(kept.num_tokens, len(over.tokens) - (not overran))
         prefix = self._residency.settle(job, tokens, num_computed)
+        if over.failure is not None:
+            return RequestError(job.gen, "timeout", over.failure)
         return GenResult(
             job.gen,
             prefix,

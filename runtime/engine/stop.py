@@ -9,7 +9,6 @@ Law: matching is on bytes, so it does not depend on how characters are cut into 
 from __future__ import annotations
 
 import codecs
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from sglc.ir.host import regex
 from sglc.runtime.engine.request import Sampling
 
 Codes = NDArray[np.uint8]  # [V]
@@ -90,6 +90,7 @@ def find_stop(pieces: Sequence[bytes], sampling: Sampling) -> int | None:
     """Byte offset of the stop that the last token of `pieces` completes, or None.
 
     Of several the one that starts first. What ends within the first `min_tokens` tokens is no stop.
+    Raises `regex.SearchFailed` where a stop regex takes too long.
     """
     data = b"".join(pieces)
     settled = max(
@@ -106,10 +107,10 @@ def find_stop(pieces: Sequence[bytes], sampling: Sampling) -> int | None:
         text_so_far = data[: len(data) - _num_pending(data)].decode("utf-8", "surrogateescape")
         protected = sum(map(len, pieces[: sampling.min_tokens]))
         for pattern in sampling.stop_regex:
-            for match in re.finditer(pattern, text_so_far):
-                end = len(text_so_far[: match.end()].encode("utf-8", "surrogateescape"))
-                if match.end() > match.start() and end > protected:
-                    start = len(text_so_far[: match.start()].encode("utf-8", "surrogateescape"))
+            for (first, last), *_ in regex.spans("finditer", pattern, text_so_far):
+                end = len(text_so_far[:last].encode("utf-8", "surrogateescape"))
+                if last > first and end > protected:
+                    start = len(text_so_far[:first].encode("utf-8", "surrogateescape"))
                     starts.append(start)
                     break
     return min(starts, default=None)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sglc.ir.host import regex
+from sglc.runtime.engine.request import RequestError
+
 
 def test_eos_ends_and_is_dropped(new_engine, run, gen, naive_logits) -> None:
     """With EOS allowed a gen ends where EOS becomes the likeliest token."""
@@ -43,6 +46,21 @@ def test_a_stop_text_ends_the_gen(new_engine, run, gen, naive_greedy, tokenizer)
     assert result.text == text[: text.index(stop)]
     assert tokenizer.decode(result.token_ids) + result.rest == result.text
     assert result.prefix.token_ids() == [*context, *result.token_ids]
+
+
+def test_a_stop_regex_without_end_is_the_error_of_its_gen(
+    new_engine, run, gen, naive_greedy, monkeypatch
+) -> None:
+    monkeypatch.setattr(regex, "SECONDS", 0.1)
+    engine = new_engine()
+    prefix = engine.extend(engine.root, list(range(1, 30)))
+    slow = gen(prefix, max_tokens=60, stop_regex=(r"((.|\n)+)+\x00",))
+    other = gen(prefix, max_tokens=60)
+    results = run(engine, [slow, other])
+    assert isinstance(results[slow], RequestError)
+    assert results[slow].code == "timeout"
+    assert results[slow].message.startswith("stop_regex: the regex `((.|\\n)+)+")
+    assert results[other].token_ids == tuple(naive_greedy(list(range(1, 30)), 60))
 
 
 def test_temperatures_beyond_fp32(new_engine, run, gen, naive_greedy) -> None:
