@@ -79,11 +79,12 @@ def open_session(name: str | None, progress: Progress | None = None) -> Session:
         from sglc.runtime.engine.engine import TreeEngine
 
         model = load(options.device, options.dtype, options.load_format)
-        if model.device.type == "cuda" and not options.deterministic:
+        if model.device.type == "cuda":
             return DeviceEngine(
                 model,
                 spec.tokenizer,
                 kv_memory=options.kv_memory,
+                deterministic=options.deterministic,
                 thinking=spec.thinking,
                 share=options.share,
                 tree=options.tree,

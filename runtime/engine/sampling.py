@@ -76,7 +76,8 @@ class Allowed(Protocol):
 
 
 class Sampler:
-    """The options of one set of rows as tensors; made anew when the set changes."""
+    """The options of one set of rows as tensors; made anew when the set changes. With `one_by_one`
+    filters, whose sums may depend on the number of rows, take one at a time."""
 
     def __init__(
         self,
@@ -84,7 +85,10 @@ class Sampler:
         seeds: Sequence[int],
         masks: TokenMasks,
         device: torch.device,
+        *,
+        one_by_one: bool = False,
     ) -> None:
+        self._one_by_one = one_by_one
         self._masks = masks
         self._device = device
         self._options = options
@@ -157,8 +161,10 @@ class Sampler:
             return tokens
         drawn = logits[self._drawn].div_(self._temperature)
         if len(self._filtered):
-            kept = filter_logits(drawn[self._filtered], self._top_k, self._top_p, self._min_p)
-            drawn[self._filtered] = kept
+            size = 1 if self._one_by_one else len(self._filtered)
+            columns = (drawn[self._filtered], self._top_k, self._top_p, self._min_p)
+            parts = zip(*(column.split(size) for column in columns), strict=True)
+            drawn[self._filtered] = torch.cat([filter_logits(*part) for part in parts])
         rows = self._drawn.cpu().numpy()
         keys = draw_keys(self._seeds[rows], counts[rows].astype(np.uint64))
         tokens[self._drawn] = sample(drawn, keys)

@@ -6,6 +6,9 @@ what came of the step before the last ones. What a step runs follows from what w
 from tokens; so gens that turn out to be over have run a step or two too many, whose tokens are
 dropped and whose KV lies in slots that the gen still held.
 Law: for each request the tokens are those of `TreeEngine`, but for the rounding of other kernels.
+If the engine is `deterministic`, every number of a request's result is the same bits whatever else
+is asked, in which order, with which memory and limits: rows go through kernels that keep that law,
+and what steps hold follows from other requests but decides no bits.
 Everything on the device happens in the order of launches, on one stream: slots that were freed are
 written only by what is launched later.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +33,8 @@ from sglc.runtime.engine.device.lane_options import LaneOptions
 from sglc.runtime.engine.device.lanes import DeviceLanes
 from sglc.runtime.engine.device.prefill_step import PrefillStep
 from sglc.runtime.engine.device.room import STEP_TOKENS, kv_room, step_tokens_for
-from sglc.runtime.engine.device.sight import plan_rows
+from sglc.runtime.engine.device.shared_decode import SharedDecode
+from sglc.runtime.engine.device.table_decode import TableDecode
 from sglc.runtime.engine.device.transfer import Fetch, send
 from sglc.runtime.engine.device.turns import Turns
 from sglc.runtime.engine.device.watched import HostDraws, is_walked
@@ -50,8 +55,8 @@ AHEAD = 2  # steps that are launched before the oldest of them is read
 class DeviceEngine(ScheduledEngine):
     """Implements `request.Engine` over `model`, whose device may be any (the CPU: for tests).
 
-    Options are `TreeEngine`'s; without `tree` decode steps read shared KV once for each row.
-    `ahead` is how many steps are launched before one is read.
+    Options are `TreeEngine`'s; without `tree`, and if `deterministic`, decode steps read shared KV
+    once for each row. `ahead` is how many steps are launched before one is read.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class DeviceEngine(ScheduledEngine):
         step_tokens: int | None = None,
         thinking: Sequence[str] = ("<think>", "</think>"),
         ahead: int = AHEAD,
+        deterministic: bool = False,
         share: bool = True,
         tree: bool = True,
     ) -> None:
@@ -85,7 +91,6 @@ class DeviceEngine(ScheduledEngine):
             whole_tails=True,
             share=share,
         )
-        self._has_tree = tree
         self._device = device
         self._ahead = ahead
         self._pool = KVPool(
@@ -96,15 +101,20 @@ class DeviceEngine(ScheduledEngine):
             model.dtype,
             device,
         )
-        self._geometry = Geometry(
+        geometry = Geometry(
             config.num_heads, config.num_kv_heads, config.head_size, model.dtype.itemsize
         )
         self._lanes = DeviceLanes(max_batch)
         self._options = LaneOptions(max_batch, tokenizer, config.vocab_size, thinking, device)
-        self._host_draws = HostDraws(self._options, self._constrained, tokenizer, thinking, device)
+        self._host_draws = HostDraws(
+            self._options, self._constrained, tokenizer, thinking, device, one_by_one=deterministic
+        )
         self._endings = Endings(self._lanes, self._options, tokenizer)
-        self._prefill_step = PrefillStep(model, self._pool)
-        self._decode_step = DecodeStep(model, self._pool, self._options.tensors, self._geometry)
+        self._prefill_step = PrefillStep(model, self._pool, deterministic=deterministic)
+        place = (model, self._pool, self._options.tensors, geometry)
+        self._decode_step: DecodeStep[Any] = (
+            TableDecode(*place, max_batch) if deterministic else SharedDecode(*place, tree=tree)
+        )
         self._turns = Turns(step_tokens)
         self._flights: deque[Flight] = deque()
         self._loaded: tuple[int, bool] | None = None  # what the decode step was last told
@@ -201,8 +211,7 @@ class DeviceEngine(ScheduledEngine):
         rows = lanes.rows
         samples = not lanes.is_watched[rows].any()
         if self._loaded != (lanes.version, samples):
-            plan = plan_rows(lanes, self._geometry, tree=self._has_tree)
-            self._decode_step.load(rows, plan, samples=samples)
+            self._decode_step.load(lanes, samples=samples)
             self._loaded = (lanes.version, samples)
         batch = self._decode_step.run()
         lanes.fill(rows)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sglc.kernels.row_logsumexp import row_logsumexp
 from sglc.runtime.engine.device.transfer import Fetch, send
 from sglc.runtime.engine.job import GenJob, ScoreJob
 from sglc.runtime.engine.prefill import Read
@@ -39,7 +40,7 @@ class ScoreReads:
         rows = np.repeat(np.array(places, dtype=np.int64), self._counts)
         index = send(np.stack([rows, np.array(tokens, dtype=np.int64)]), logits.device)
         picked = logits[index[0], index[1]]
-        self.values = Fetch(picked - logits.logsumexp(-1)[index[0]])
+        self.values = Fetch(picked - row_logsumexp(logits)[index[0]])
 
     def deliver(self) -> None:
         """Give the jobs their values; waits for the device."""
@@ -56,10 +57,10 @@ class Reports:
     def __init__(self, jobs: Sequence[GenJob], raw: Tensor) -> None:
         """`raw` [N, V] are the model's logits from which `jobs[i]` gets its next token."""
         self._jobs = jobs
-        self._logprobs = raw.log_softmax(-1)
+        self._logprobs = raw - row_logsumexp(raw)[:, None]
         most = max(job.gen.sampling.logprobs or 0 for job in jobs)
-        top = self._logprobs.topk(min(most, raw.shape[1]), dim=-1)
-        self._top_ids, self._top = Fetch(top.indices), Fetch(top.values)
+        ids = _likeliest(self._logprobs, min(most, raw.shape[1]))
+        self._top_ids, self._top = Fetch(ids), Fetch(self._logprobs.gather(1, ids))
 
     def pick(self, tokens: Tensor) -> None:
         """The tokens [N] are known on the device."""
@@ -91,6 +92,16 @@ class Reports:
             best = tuple(zip(top_ids[i][:count], top[i][:count], strict=True))
             found.append((job, TokenLogprob(ids[i], values[i], best)))
         return found
+
+
+def _likeliest(logprobs: Tensor, count: int) -> Tensor:
+    """The ids [N, count] of each row's highest values, highest first. Ties go to the lowest id,
+    which the library's search leaves open: it is given keys of which no two are equal."""
+    bits = logprobs.view(torch.int32)
+    ordered = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()  # as the floats are
+    last = logprobs.shape[1] - 1
+    keys = (ordered << 32) | (last - torch.arange(last + 1, device=logprobs.device))
+    return last - (keys.topk(count, dim=-1).values & 0xFFFFFFFF)
 
 
 @dataclass(slots=True)

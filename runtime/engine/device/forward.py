@@ -1,4 +1,5 @@
-"""The forward pass over KV in a pool: fused on a GPU, the model's own elsewhere.
+"""The forward pass over KV in a pool: fused on a GPU, the model's own elsewhere; or one that gives
+a token the same bits in any batch, anywhere.
 
 Law: nothing here depends on values, so on a GPU a pass may be captured in a graph.
 """
@@ -21,14 +22,16 @@ Forward = Callable[[Tensor, Tensor, Tensor, Attend, Tensor | None], Tensor]
 fp32. The rows' K and V are at their slots of the pool from then on."""
 
 
-def forward_over(model: Transformer, pool: KVPool) -> Forward:
+def forward_over(model: Transformer, pool: KVPool, *, deterministic: bool = False) -> Forward:
     """The forward pass of `model` over `pool`, on the model's device."""
-    if model.device.type != "cuda":
+    if model.device.type != "cuda" and not deterministic:
         return lambda *arguments: _plain(model, pool, *arguments)
     # the fused pass needs Triton, which is not there on every machine
+    from sglc.kernels import fixed_products, linear
     from sglc.runtime.models.fused_transformer import FusedTransformer
 
-    fused = FusedTransformer(model.config, model.parameters)
+    products = fixed_products if deterministic else linear
+    fused = FusedTransformer(model.config, model.parameters, products)
 
     def forward(
         tokens: Tensor, positions: Tensor, slots: Tensor, attend: Attend, logit_rows: Tensor | None

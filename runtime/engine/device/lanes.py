@@ -65,6 +65,11 @@ class Lane:
         self.runs = tail_runs(job.tail.extents)
         self.begin = 0
 
+    def extents(self) -> list[tuple[int, int]]:
+        """Slots of the whole context that the gen can come to have, in order."""
+        known = zip(self.slots, self.counts, strict=True)
+        return [*known, *(extent for run in self.runs for extent in run.extents)]
+
     def next_run(self) -> None:
         """The run being filled is full: go on with the next."""
         full = self.runs.pop(0)

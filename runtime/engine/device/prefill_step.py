@@ -1,6 +1,6 @@
 """The prefill step: many segments packed into one batch, and the logits that are read of it.
 
-Nothing of the layout is a tensor of its own on the host: one transfer carries all of it.
+Nothing of the layout is a tensor of its own on the host: a few transfers carry all of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from torch import Tensor
 
 from sglc.kernels.prefill_attention import prefill_attention
 from sglc.kernels.prefill_work import PrefillWork, plan_prefill
-from sglc.runtime.engine.device.forward import forward_over
+from sglc.kernels.table_attention import table_attention
+from sglc.kernels.table_work import TableWork, plan_units, slots_by_position
+from sglc.runtime.engine.device.forward import Attend, forward_over
 from sglc.runtime.engine.device.transfer import send
 from sglc.runtime.engine.memory import KVPool
 from sglc.runtime.engine.prefill import Prefill, Read
@@ -91,10 +93,12 @@ def _counted(firsts: Indices, counts: Indices, step: Indices | None = None) -> I
 
 
 class PrefillStep:
-    """Runs prefill steps of `model`, with KV in `pool`."""
+    """Runs prefill steps of `model`, with KV in `pool`; if `deterministic`, a token's row is the
+    same bits whatever else is run."""
 
-    def __init__(self, model: Transformer, pool: KVPool) -> None:
-        self._forward = forward_over(model, pool)
+    def __init__(self, model: Transformer, pool: KVPool, *, deterministic: bool = False) -> None:
+        self._forward = forward_over(model, pool, deterministic=deterministic)
+        self._attend = self._by_tables if deterministic else self._by_extents
         self._device = model.device
         self._pool = pool
         self._group = model.config.num_heads // model.config.num_kv_heads
@@ -102,24 +106,32 @@ class PrefillStep:
     def run(self, prefill: Prefill) -> tuple[Tensor, dict[Read, int]]:
         """Logits [R, V] fp32, and the row of each read in them. KV of all segments is in the pool
         for whatever is launched later."""
-        pool, device = self._pool, self._device
-        layout = lay_out(prefill, pool.scratch)
-        plan = plan_prefill(self._group, layout.segments, layout.extent_ends, layout.extents)
+        layout = lay_out(prefill, self._pool.scratch)
         arrays = (layout.tokens, layout.positions, layout.slots, layout.logit_rows)
         T, R = len(layout.tokens), len(layout.logit_rows)
-        there = send(np.concatenate(arrays), device)
+        there = send(np.concatenate(arrays), self._device)
         tokens, positions, slots, logit_rows = torch.split(there, [T, T, T, R])
+        logits = self._forward(tokens, positions, slots, self._attend(layout), logit_rows)
+        places = dict(zip(prefill.reads, layout.places.tolist(), strict=True))
+        return logits, places
+
+    def _by_extents(self, layout: Layout) -> Attend:
+        plan = plan_prefill(self._group, layout.segments, layout.extent_ends, layout.extents)
         U, X = plan.units.size, plan.extents.size
         num_units = np.array([len(plan.units)], dtype=np.int32)
         planned = send(
-            np.concatenate([plan.units.reshape(-1), plan.extents.reshape(-1), num_units]), device
+            np.concatenate([plan.units.reshape(-1), plan.extents.reshape(-1), num_units]),
+            self._device,
         )
         units, extents, count = torch.split(planned, [U, X, 1])
         work = PrefillWork(units.view(-1, 5), count, extents.view(-1, 3))
+        pool = self._pool
+        return lambda layer, q: prefill_attention(q, pool.k[layer], pool.v[layer], work)
 
-        def attend(layer: int, q: Tensor) -> Tensor:
-            return prefill_attention(q, pool.k[layer], pool.v[layer], work)
-
-        logits = self._forward(tokens, positions, slots, attend, logit_rows)
-        places = dict(zip(prefill.reads, layout.places.tolist(), strict=True))
-        return logits, places
+    def _by_tables(self, layout: Layout) -> Attend:
+        ends = np.cumsum(layout.extents[:, 1])[layout.extent_ends - 1]  # of the segments' tables
+        units = plan_units(self._group, layout.segments, np.concatenate([[0], ends[:-1]]))
+        extents = send(np.ascontiguousarray(layout.extents.T), self._device)
+        work = TableWork(send(units, self._device), slots_by_position(extents, int(ends[-1])))
+        pool = self._pool
+        return lambda layer, q: table_attention(q, pool.k[layer], pool.v[layer], work)
