@@ -10,15 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import get_args
 
-from sglc.codegen import plan
-from sglc.codegen.plan import Instruction
+from sglc.codegen import instruction as p
+from sglc.codegen.instruction import Instruction
 
 Label = int
 
 # the fields that hold a target
 _TARGETS = ("to", "otherwise", "done", "entry", "handler")
 # after these, what follows is reached by labels only
-_ENDS = (plan.Jump, plan.Return, plan.End, plan.Fail)
+_ENDS = (p.Jump, p.Return, p.End, p.Fail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ class Code:
     def drop(self, regs: set[int]) -> None:
         """Add a Drop, or widen the one just added."""
         last = self.items[-1] if self.items else None
-        if isinstance(last, plan.Drop):
+        if isinstance(last, p.Drop):
             self.items.pop()
             regs = regs | set(last.regs)
         if regs:
-            self.items.append(plan.Drop(tuple(sorted(regs))))
+            self.items.append(p.Drop(tuple(sorted(regs))))
 
     def finish(self) -> tuple[Instruction, ...]:
         """The code, its targets as indices."""
@@ -64,7 +64,7 @@ class Code:
             index[at] = len(kept)
             if isinstance(item, _Place) or at not in reached:
                 continue
-            if isinstance(item, plan.Jump) and self._follows(at, places[item.to], reached):
+            if isinstance(item, p.Jump) and self._follows(at, places[item.to], reached):
                 continue
             kept.append(item)
         at_label = {label: index[at] for label, at in places.items()}

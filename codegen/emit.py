@@ -14,7 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from sglc.codegen import loops, plan
+from sglc.codegen import instruction as p
+from sglc.codegen import loops
 from sglc.codegen.code import Code, Label
 from sglc.codegen.constraints import Constrained
 from sglc.codegen.exits import Exit, Exits, deaths
@@ -26,7 +27,7 @@ from sglc.ir.module import Function
 
 @dataclass(frozen=True, slots=True)
 class Emitted:
-    code: tuple[plan.Instruction, ...]
+    code: tuple[p.Instruction, ...]
     num_regs: int
 
 
@@ -52,7 +53,7 @@ class Emitter:
             self.regs.define(param)
 
         def leave(values: Sequence[ops.Value]) -> None:
-            self.code.add(plan.Return(*self.regs.all(values)))
+            self.code.add(p.Return(*self.regs.all(values)))
 
         self.region(program.body, Exits(None, Exit(leave, frozenset())))
         while self.later:
@@ -92,18 +93,18 @@ class Emitter:
         """The values die here."""
         self.code.drop(self.regs.forget(ids))
 
-    def move(self, dsts: Sequence[plan.Reg], srcs: Sequence[plan.Reg]) -> None:
+    def move(self, dsts: Sequence[p.Reg], srcs: Sequence[p.Reg]) -> None:
         pairs = [(d, s) for d, s in zip(dsts, srcs, strict=True) if d != s]
         if pairs:
             moved, sources = zip(*pairs, strict=True)
-            self.code.add(plan.Move(moved, sources))
+            self.code.add(p.Move(moved, sources))
 
     def jump(
         self,
         to: Label,
-        dsts: Sequence[plan.Reg],
+        dsts: Sequence[p.Reg],
         keep: Collection[int],
-        *first: plan.Instruction,
+        *first: p.Instruction,
     ) -> Exit:
         """An exit that puts its values into `dsts`, drops contexts but those of `keep`, and goes on
         at `to`; `first` come before the drop."""
@@ -114,12 +115,12 @@ class Emitter:
                 self.code.add(each)
             kept = {reg for id, reg in self.regs.live.items() if id in keep}
             self.code.drop(self.regs.held() - kept - set(dsts))
-            self.code.add(plan.Jump(to))
+            self.code.add(p.Jump(to))
 
         return Exit(go, frozenset(keep))
 
     @contextmanager
-    def results(self, op: ops.Op, dead: Ids) -> Iterator[list[plan.Reg]]:
+    def results(self, op: ops.Op, dead: Ids) -> Iterator[list[p.Reg]]:
         """Registers for the results of a structured op, reserved until it is behind. Then what is
         live is what was live before, without what dies here."""
         saved = self.regs.save()
@@ -151,7 +152,7 @@ class Emitter:
     def if_(self, op: ops.If, dead: Ids, exits: Exits) -> None:
         end, otherwise = self.code.label(), self.code.label()
         with self.results(op, dead) as dsts:
-            self.code.add(plan.Branch(self.regs[op.condition], otherwise))
+            self.code.add(p.Branch(self.regs[op.condition], otherwise))
             arms = replace(exits, yields=self.jump(end, dsts, set(self.regs.live) - dead))
             saved = self.regs.save()
             self.region(op.then, arms)
@@ -174,8 +175,8 @@ class Emitter:
             keep = set(self.regs.live) - dead
             saved, held = self.regs.save(), self.regs.context_regs
             self.regs.context_regs = set()
-            self.code.add(plan.EnterTry(handler))
-            behind = self.jump(end, dsts, keep, plan.LeaveTry())
+            self.code.add(p.EnterTry(handler))
+            behind = self.jump(end, dsts, keep, p.LeaveTry())
             self.region(op.body, Exits(replace(behind, keep=frozenset(self.regs.live))))
             begun = self.regs.context_regs
             self.regs.context_regs = held | begun
@@ -197,12 +198,12 @@ class Emitter:
         read = dict(self.regs.live)
         results = [self.regs.define(value) for value in graph.results(op)]
         if isinstance(op, ops.Run):
-            self.code.add(plan.Run(results[0], entry, op.span))
+            self.code.add(p.Run(results[0], entry, op.span))
         else:
             *context, item, index = args
             group, *contexts = results
             self.code.add(
-                plan.Fork(
+                p.Fork(
                     group,
                     contexts[0] if contexts else None,
                     None if op.context is None else read[op.context.id],
@@ -217,18 +218,18 @@ class Emitter:
             )
 
         def end(values: Sequence[ops.Value]) -> None:
-            self.code.add(plan.End(tuple(self.regs.all(values))))
+            self.code.add(p.End(tuple(self.regs.all(values))))
 
         self.behind(entry, inside, op.body, Exit(end, frozenset()))
         self.drop(dead)
 
     def require(self, op: ops.Require, dead: Ids) -> None:
         fails = self.code.label()
-        self.code.add(plan.Branch(self.regs[op.condition], fails))
+        self.code.add(p.Branch(self.regs[op.condition], fails))
 
         def fail(values: Sequence[ops.Value]) -> None:
             (message,) = values
-            self.code.add(plan.Fail(self.regs[message], op.span))
+            self.code.add(p.Fail(self.regs[message], op.span))
 
         # the row ends here, so nothing is dropped any more
         self.behind(fails, self.regs.save(), op.message, Exit(fail, frozenset(self.regs.live)))
@@ -237,7 +238,7 @@ class Emitter:
     def behind(
         self,
         label: Label,
-        inside: tuple[dict[int, plan.Reg], set[plan.Reg]],
+        inside: tuple[dict[int, p.Reg], set[p.Reg]],
         body: ops.Region,
         end: Exit,
     ) -> None:

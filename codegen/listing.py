@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.ir.textual.exprs import expr_text
 
 

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sglc.codegen import plan
+from sglc.codegen import instruction as p
 from sglc.codegen.exits import Exit, Exits
 from sglc.codegen.registers import Ids
 from sglc.ir import graph, ops
@@ -37,7 +37,7 @@ def emit_for(emitter: Emitter, op: ops.For, dead: Ids, exits: Exits) -> None:
         loop = _Loop(emitter, op, carried, dead)
         item, round, *args = op.body.args
         dst = regs.define(item)
-        emitter.code.add(plan.Next(dst, loop.around[op.items.id], loop.index, loop.done, op.span))
+        emitter.code.add(p.Next(dst, loop.around[op.items.id], loop.index, loop.done, op.span))
         loop.body((round, *args), exits)
         loop.end()
 
@@ -47,12 +47,12 @@ def emit_while(emitter: Emitter, op: ops.While, dead: Ids, exits: Exits) -> None
     with emitter.results(op, dead) as carried:
         loop = _Loop(emitter, op, carried, dead)
         goes_on = regs.free()
-        code.add(plan.Eval(goes_on, _BELOW, (loop.index, regs[op.limit]), op.span))
-        code.add(plan.Branch(goes_on, loop.done))
+        code.add(p.Eval(goes_on, _BELOW, (loop.index, regs[op.limit]), op.span))
+        code.add(p.Branch(goes_on, loop.done))
 
         def tested(values: Sequence[ops.Value]) -> None:
             (condition,) = values
-            code.add(plan.Branch(regs[condition], loop.done))
+            code.add(p.Branch(regs[condition], loop.done))
 
         regs.bind(op.test.args, (loop.index, *carried))
         emitter.region(op.test, Exits(Exit(tested, frozenset(regs.live))))
@@ -66,7 +66,7 @@ class _Loop:
     each round from outside."""
 
     def __init__(
-        self, emitter: Emitter, op: ops.For | ops.While, carried: list[plan.Reg], dead: Ids
+        self, emitter: Emitter, op: ops.For | ops.While, carried: list[p.Reg], dead: Ids
     ) -> None:
         code, regs = emitter.code, emitter.regs
         self.emitter = emitter
@@ -79,7 +79,7 @@ class _Loop:
         needed = {id for region in graph.regions(op) for id in graph.free_values(region)}
         needed.add(op.items.id if isinstance(op, ops.For) else op.limit.id)
         emitter.drop(dead - needed)
-        code.add(plan.Eval(self.index, host.Const(0), (), None))
+        code.add(p.Eval(self.index, host.Const(0), (), None))
         code.place(self.head)
         self.around = dict(regs.live)
 
@@ -99,8 +99,8 @@ class _Loop:
         """The next round, and what follows the last one."""
         code = self.emitter.code
         code.place(self.step)
-        code.add(plan.Eval(self.index, _ONE_MORE, (self.index,), None))
-        code.add(plan.Jump(self.head))
+        code.add(p.Eval(self.index, _ONE_MORE, (self.index,), None))
+        code.add(p.Jump(self.head))
         code.place(self.done)
         self.emitter.regs.live = dict(self.around)
         self.emitter.drop(self.dead)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count, filterfalse
 
-from sglc.codegen.plan import Reg
+from sglc.codegen.instruction import Reg
 from sglc.ir import ops
 
 Ids = set[int]  # of values

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sglc.codegen import plan
+from sglc.codegen import instruction as p
 from sglc.codegen.constraints import Constrained
 from sglc.ir import ops
 
-Registers = Mapping[int, plan.Reg]  # by value id
+Registers = Mapping[int, p.Reg]  # by value id
 
 
 def instruction(
     op: ops.Op, read: Registers, write: Registers, constrained: Mapping[int, Constrained]
-) -> plan.Instruction:
+) -> p.Instruction:
     """`read` are the registers of its operands, `write` those of its results; `constrained` says
     what gens may write, by the id of their value. Calls and structured ops are none of these."""
     match op:
         case ops.Start():
-            return plan.Start(write[op.result.id])
+            return p.Start(write[op.result.id])
         case ops.Append():
-            return plan.Append(write[op.result.id], read[op.context.id], read[op.text.id])
+            return p.Append(write[op.result.id], read[op.context.id], read[op.text.id])
         case ops.Control():
-            return plan.Control(write[op.result.id], read[op.context.id], op.token, op.span)
+            return p.Control(write[op.result.id], read[op.context.id], op.token, op.span)
         case ops.Open():
-            return plan.Open(write[op.result.id], read[op.context.id], op.role, op.span)
+            return p.Open(write[op.result.id], read[op.context.id], op.role, op.span)
         case ops.Close():
-            return plan.Close(write[op.result.id], read[op.context.id])
+            return p.Close(write[op.result.id], read[op.context.id])
         case ops.Gen():
             found = constrained.get(op.value.id, Constrained())
-            return plan.Gen(
+            return p.Gen(
                 write[op.result.id],
                 write[op.value.id],
                 read[op.context.id],
@@ -41,13 +41,11 @@ def instruction(
                 op.name,
                 op.span,
                 constraint=found.constraint,
-                piece=None
-                if op.piece is None
-                else plan.Piece(read[op.piece.base.id], found.reserve),
+                piece=None if op.piece is None else p.Piece(read[op.piece.base.id], found.reserve),
                 is_shared=op.is_shared,
             )
         case ops.Select():
-            return plan.Select(
+            return p.Select(
                 write[op.result.id],
                 write[op.value.id],
                 read[op.context.id],
@@ -61,9 +59,9 @@ def instruction(
                 is_shared=op.is_shared,
             )
         case ops.Capture():
-            return plan.Capture(write[op.result.id], read[op.before.id], read[op.after.id], op.span)
+            return p.Capture(write[op.result.id], read[op.before.id], read[op.after.id], op.span)
         case ops.Join():
-            return plan.Join(
+            return p.Join(
                 write[op.result.id],
                 read[op.context.id],
                 read[op.base.id],
@@ -72,11 +70,11 @@ def instruction(
             )
         case ops.Let():
             args = tuple(read[value.id] for value in op.operands)
-            return plan.Eval(write[op.result.id], op.expr, args, op.span)
+            return p.Eval(write[op.result.id], op.expr, args, op.span)
         case ops.Extern():
             args = tuple(read[value.id] for value in op.args)
             path = _path(op.path, read)
-            return plan.Extern(
+            return p.Extern(
                 write[op.result.id], op.name, args, path, op.span, is_shared=op.is_shared
             )
         case ops.Call():
@@ -87,9 +85,9 @@ def instruction(
 
 def _named(
     pairs: tuple[tuple[str, ops.Value], ...], registers: Registers
-) -> tuple[tuple[str, plan.Reg], ...]:
+) -> tuple[tuple[str, p.Reg], ...]:
     return tuple((name, registers[value.id]) for name, value in pairs)
 
 
-def _path(path: ops.Path, read: Registers) -> plan.Path:
-    return tuple(item if isinstance(item, int) else plan.PathReg(read[item.id]) for item in path)
+def _path(path: ops.Path, read: Registers) -> p.Path:
+    return tuple(item if isinstance(item, int) else p.PathReg(read[item.id]) for item in path)

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
+from sglc.codegen.plan import Plan
 from sglc.explain.dataflow import CONTEXT, OUTSIDE, VALUE, Dataflow, Edge, Node
 from sglc.explain.values import Texts
 from sglc.ir import graph, ops
@@ -22,7 +23,7 @@ Sources = frozenset[int]  # ids of nodes
 Place = tuple[str, tuple[int | None, ...]]  # kind of op, and its path with what varies left open
 
 
-def dataflow(plan: p.Plan) -> Dataflow:
+def dataflow(plan: Plan) -> Dataflow:
     """The graph of a plan's final IR. Gens, selects and externs have places in the source."""
     program = parse_module(plan.ir).program
     builder = _Builder(program.body, stages(program).by_value, _places(plan))
@@ -33,7 +34,7 @@ def dataflow(plan: p.Plan) -> Dataflow:
     return builder.finish()
 
 
-def _places(plan: p.Plan) -> dict[Place, str]:
+def _places(plan: Plan) -> dict[Place, str]:
     found: dict[Place, str] = {}
     for i in plan.code:
         if isinstance(i, p.Gen | p.Select | p.Extern) and i.span is not None:

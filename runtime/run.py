@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from sglc.codegen.plan import Fork, Gen, Jump, Next, Plan, Run, Select
+from sglc.codegen.instruction import Fork, Gen, Jump, Next, Run, Select
+from sglc.codegen.plan import Plan
 from sglc.runtime.engine.outlook import Course, Outlook
 from sglc.runtime.engine.request import Engine
 from sglc.runtime.machine.machine import Machine

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "explain": ("codegen", "compiler", "ir", "passes", "runtime"),
     "compiler": ("ir", "passes", "codegen", "runtime.model"),
     "runtime": (
+        "codegen.instruction",
         "codegen.plan",
         "codegen.plan_file",
         "codegen.automata",
@@ -35,7 +36,9 @@ MAY_IMPORT = {
 }
 # Narrower rules for single files and folders.
 ONLY = {
+    "codegen/instruction.py": ("ir.span", "ir.types", "ir.host"),
     "codegen/plan.py": (
+        "codegen.instruction",
         "ir.span",
         "ir.types",
         "ir.host",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.runtime.machine.task import BLOCKED, Promise, Task
 
 Meaning = Callable[[Task], int]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sglc.codegen.plan import Select
+from sglc.codegen.instruction import Select
 from sglc.ir.host.error import kind
 from sglc.ir.host.expr import Value
 from sglc.ir.host.text import json_text

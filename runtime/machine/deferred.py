@@ -9,7 +9,7 @@ told, and the same try block takes it, as if the row had waited.
 
 from __future__ import annotations
 
-from sglc.codegen.plan import Eval
+from sglc.codegen.instruction import Eval
 from sglc.ir.host.evaluate import compile_expr
 from sglc.runtime.machine.setting import Setting
 from sglc.runtime.machine.task import BLOCKED, Promise, Task

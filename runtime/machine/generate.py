@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 
-from sglc.codegen.plan import Gen, PlanConstraint
+from sglc.codegen.instruction import Gen
+from sglc.codegen.plan import PlanConstraint
 from sglc.ir.host.expr import Value
 from sglc.ir.types import STR
 from sglc.runtime.engine.request import (

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sglc.codegen.plan import Fork, Next, Plan, Run, Start
+from sglc.codegen.instruction import Fork, Next, Run, Start
+from sglc.codegen.plan import Plan
 from sglc.ir.host.error import HostError
 from sglc.ir.host.evaluate import HostEnv
 from sglc.ir.host.expr import Value

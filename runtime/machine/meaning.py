@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import itemgetter
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.ir.host.evaluate import compile_expr
 from sglc.ir.host.expr import Value
 from sglc.ir.host.operators import items_of

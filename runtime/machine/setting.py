@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sglc.codegen.plan import Markup, Path, PathReg
+from sglc.codegen.instruction import Path, PathReg
+from sglc.codegen.plan import Markup
 from sglc.ir.host.env import HostEnv
 from sglc.ir.host.expr import Value
 from sglc.runtime.constraints import Constraints

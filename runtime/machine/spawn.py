@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sglc.codegen.plan import Fork, Run
+from sglc.codegen.instruction import Fork, Run
 from sglc.ir.host.expr import Value
 from sglc.ir.host.operators import items_of
 from sglc.runtime.machine.context import Context

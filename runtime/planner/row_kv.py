@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.codegen.plan import Plan
 from sglc.ir.host.expr import Const, Expr, Field, Format, JsonConst, Operand
 from sglc.ir.host.text import to_text

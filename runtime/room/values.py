@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from sglc.codegen.plan import Eval
+from sglc.codegen.instruction import Eval
 from sglc.ir.host.evaluate import HostEnv, compile_expr
 from sglc.ir.host.expr import Expr, Format, Operand
 from sglc.ir.host.text import to_text

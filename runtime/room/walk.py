@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
+from sglc.codegen.plan import Plan
 from sglc.ir.host.error import HostError
 from sglc.ir.host.evaluate import HostEnv
 from sglc.ir.host.operators import items_of
@@ -42,12 +43,12 @@ Fate = Ended | RowFailure | None
 class Program:
     """A plan made ready for many walks."""
 
-    plan: p.Plan
+    plan: Plan
     computes: dict[int, Compute]  # of each Eval
     env: HostEnv
 
     @classmethod
-    def of(cls, plan: p.Plan, tokenizer: Tokenizer) -> Program:
+    def of(cls, plan: Plan, tokenizer: Tokenizer) -> Program:
         computes = {at: Compute(i) for at, i in enumerate(plan.code) if isinstance(i, p.Eval)}
         return cls(plan, computes, HostEnv(tokenizer))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.ir.host.error import HostError
 from sglc.ir.host.evaluate import compile_expr
 from sglc.ir.host.operators import items_of

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.codegen.emit import emit
 from sglc.codegen.listing import listing
 from sglc.compiler.check import check

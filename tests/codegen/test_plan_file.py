@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load as load_safetensors
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
+from sglc.codegen.plan import Constant, ExternDecl, LengthBounds, Markup, ModelIdentity, Param, Plan
 from sglc.codegen.plan_file import PlanError, read_plan, write_plan
 from sglc.ir.host import expr as e
 from sglc.ir.span import Source, Span
@@ -19,7 +20,7 @@ from sglc.ir.types import FLOAT, INT, STR, IntType, ListType, LiteralType, Optio
 
 
 @pytest.fixture
-def plan() -> p.Plan:
+def plan() -> Plan:
     span = Span(0, 1, 2, 3, 4)
     verdict = RecordType(
         "Verdict", (("score", IntType(1, 10)), ("why", OptionalType(ListType(STR, None, 3))))
@@ -54,24 +55,24 @@ def plan() -> p.Plan:
         p.End((0, 1)),
         p.Return(1, 4),
     )
-    markup = p.Markup(
+    markup = Markup(
         opening={("", "user"): (1, "user\n"), ("user", "user"): ("\n", 1, "user\n")},
         closing={"user": (2,)},
         start=(1,),
     )
-    return p.Plan(
+    return Plan(
         program="judge",
         doc=None,
-        params=(p.Param("dims", ListType(STR), 3, True, ["a", {"b": [1, 2.0, None]}]),),
+        params=(Param("dims", ListType(STR), 3, True, ["a", {"b": [1, 2.0, None]}]),),
         result=LiteralType(("a", 3, True, 0.5)),
         result_is_names=False,
-        externs=(p.ExternDecl("f", (("x", FLOAT),), INT, True, 2.5, 1),),
+        externs=(ExternDecl("f", (("x", FLOAT),), INT, True, 2.5, 1),),
         code=code,
         num_regs=10,
-        model=p.ModelIdentity("m", "LlamaForCausalLM", "aa", "bb", 2048),
+        model=ModelIdentity("m", "LlamaForCausalLM", "aa", "bb", 2048),
         markup=markup,
-        constants=(p.Constant("hello", (1, 2, 3), 4, 2), p.Constant("", (), 0, 0)),
-        bounds=p.LengthBounds(10, None),
+        constants=(Constant("hello", (1, 2, 3), 4, 2), Constant("", (), 0, 0)),
+        bounds=LengthBounds(10, None),
         sources=(Source("judge.sgl", "program judge()"),),
         stages=(("x", "gen"),),
         ir="program judge",
@@ -80,7 +81,7 @@ def plan() -> p.Plan:
     )
 
 
-def test_round_trip(plan: p.Plan) -> None:
+def test_round_trip(plan: Plan) -> None:
     data = write_plan(plan)
     assert read_plan(data) == plan
     assert write_plan(read_plan(data)) == data
@@ -90,27 +91,27 @@ def test_round_trip(plan: p.Plan) -> None:
     assert first.expr.span == Span(0, 1, 2, 3, 4)
 
 
-def test_reads_a_path(plan: p.Plan, tmp_path: Path) -> None:
+def test_reads_a_path(plan: Plan, tmp_path: Path) -> None:
     path = tmp_path / "plan.bin"
     path.write_bytes(write_plan(plan))
     assert read_plan(path) == plan
 
 
-def test_is_a_safetensors_file(plan: p.Plan) -> None:
+def test_is_a_safetensors_file(plan: Plan) -> None:
     tensors = load_safetensors(write_plan(plan))
     assert tensors["constants.ids"].tolist() == [1, 2, 3]
     assert tensors["constants.offsets"].tolist() == [0, 3, 3]
     assert json.loads(tensors["document"].tobytes())[0][0] == "judge"
 
 
-def test_every_truncation_is_refused(plan: p.Plan) -> None:
+def test_every_truncation_is_refused(plan: Plan) -> None:
     data = write_plan(plan)
     for size in range(len(data)):
         with pytest.raises(PlanError):
             read_plan(data[:size])
 
 
-def test_every_changed_byte_is_refused(plan: p.Plan) -> None:
+def test_every_changed_byte_is_refused(plan: Plan) -> None:
     data = write_plan(plan)
     rng = random.Random(0)
     for place in range(len(data)):
@@ -171,7 +172,7 @@ def _with_version(data: bytes, version: int) -> bytes:
         ),
     ],
 )
-def test_refusals(plan: p.Plan, tmp_path: Path, change, sentence: str) -> None:
+def test_refusals(plan: Plan, tmp_path: Path, change, sentence: str) -> None:
     path = tmp_path / "p.bin"
     path.write_bytes(change(write_plan(plan)))
     with pytest.raises(PlanError) as error:
@@ -179,7 +180,7 @@ def test_refusals(plan: p.Plan, tmp_path: Path, change, sentence: str) -> None:
     assert str(error.value) == sentence
 
 
-def test_cut_off_names_both_sizes(plan: p.Plan) -> None:
+def test_cut_off_names_both_sizes(plan: Plan) -> None:
     data = write_plan(plan)
     with pytest.raises(PlanError) as error:
         read_plan(data[:-10])
@@ -191,7 +192,7 @@ def test_missing_file(tmp_path: Path) -> None:
         read_plan(tmp_path / "no.bin")
 
 
-def test_wrong_document_under_a_right_checksum(plan: p.Plan) -> None:
+def test_wrong_document_under_a_right_checksum(plan: Plan) -> None:
     odd = replace(plan, code=(replace(plan.code[0], dst=None),))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected int, found None"):
         write_plan(odd)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from sglc.cli import command
-from sglc.codegen.plan import Gen, Plan
+from sglc.codegen.instruction import Gen
+from sglc.codegen.plan import Plan
 from sglc.codegen.plan_file import read_plan, write_plan
 from sglc.compiler.diagnostics import CompileErrors
 from sglc.compiler.driver import compile_file

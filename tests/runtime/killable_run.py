@@ -10,7 +10,8 @@ import sys
 import time
 
 from sglc import testing
-from sglc.codegen.plan import Append, Gen, LengthBounds, Param, Plan, Return, Start
+from sglc.codegen.instruction import Append, Gen, Return, Start
+from sglc.codegen.plan import LengthBounds, Param, Plan
 from sglc.ir.types import STR
 from sglc.runtime.engine.request import Result
 from sglc.runtime.job import Job, run_job

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
+from sglc.codegen.plan import LengthBounds, Markup, ModelIdentity, Param, Plan
 from sglc.ir.host.expr import ListOf, Operand
 from sglc.ir.types import JSON
 from sglc.runtime.machine.machine import Machine
@@ -22,13 +23,13 @@ from sglc.runtime.row import BoundRow
 PIECES = ["alpha", "al", "ab", "abc", " th", "the", "é", "名", "😀", '"', '":', "1", "12", "}", "e"]
 
 
-def select_plan(method: str) -> p.Plan:
+def select_plan(method: str) -> Plan:
     """After `text`, a select from `choices` at `temperature`; yields [winner, scores, index]."""
-    return p.Plan(
+    return Plan(
         program="test",
         doc=None,
         params=tuple(
-            p.Param(name, JSON, reg, False)
+            Param(name, JSON, reg, False)
             for reg, name in enumerate(("text", "choices", "temperature"))
         ),
         result=None,
@@ -42,10 +43,10 @@ def select_plan(method: str) -> p.Plan:
             p.Return(3, 7),
         ),
         num_regs=8,
-        model=p.ModelIdentity("toy", "toy", "0", "0", 1024),
-        markup=p.Markup({}, {}, ()),
+        model=ModelIdentity("toy", "toy", "0", "0", 1024),
+        markup=Markup({}, {}, ()),
         constants=(),
-        bounds=p.LengthBounds(0, None),
+        bounds=LengthBounds(0, None),
         sources=(),
         stages=(),
         ir="",

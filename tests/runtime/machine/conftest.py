@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from sglc import testing
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
+from sglc.codegen.plan import LengthBounds, Markup, ModelIdentity, Param, Plan
 from sglc.runtime.engine.request import (
     EngineStats,
     GenRequest,
@@ -232,35 +233,35 @@ def greedy_tokenizer() -> GreedyTokenizer:
 
 
 @pytest.fixture
-def markup(tokenizer: GreedyTokenizer) -> p.Markup:
+def markup(tokenizer: GreedyTokenizer) -> Markup:
     """ChatML; the first opening states a default system text, as some templates do."""
     start, end = tokenizer.control_id("<|im_start|>"), tokenizer.control_id("<|im_end|>")
     roles = ("system", "user", "assistant")
     opening = {(a, b): (start, f"{b}\n") for a in ("", *roles) for b in roles}
     opening["", "user"] = (start, "system\nBe good.", end, "\n", start, "user\n")
     closing = dict.fromkeys(roles, (end, "\n"))
-    return p.Markup(opening, closing, ())
+    return Markup(opening, closing, ())
 
 
 @pytest.fixture
-def plan_of(markup: p.Markup) -> Callable[..., p.Plan]:
-    def make(code: Sequence[Any], params: Sequence[str] = (), **changes: Any) -> p.Plan:
+def plan_of(markup: Markup) -> Callable[..., Plan]:
+    def make(code: Sequence[Any], params: Sequence[str] = (), **changes: Any) -> Plan:
         """Parameters of type json in registers 0, 1, ...; the code has 32 registers."""
         from sglc.ir.types import JSON
 
-        plan = p.Plan(
+        plan = Plan(
             program="test",
             doc=None,
-            params=tuple(p.Param(name, JSON, reg, False) for reg, name in enumerate(params)),
+            params=tuple(Param(name, JSON, reg, False) for reg, name in enumerate(params)),
             result=None,
             result_is_names=False,
             externs=(),
             code=assemble(code),
             num_regs=32,
-            model=p.ModelIdentity("toy", "toy", "0", "0", 10_000),
+            model=ModelIdentity("toy", "toy", "0", "0", 10_000),
             markup=markup,
             constants=(),
-            bounds=p.LengthBounds(0, None),
+            bounds=LengthBounds(0, None),
             sources=(),
             stages=(),
             ir="",
@@ -279,7 +280,7 @@ def engine_of(tokenizer: GreedyTokenizer) -> Callable[..., ScriptedEngine]:
 @pytest.fixture
 def run_plan(tokenizer: GreedyTokenizer) -> Callable[..., Any]:
     def run(
-        plan: p.Plan,
+        plan: Plan,
         rows: Sequence[dict[str, Any]] = ({},),
         *,
         rng: random.Random | None = None,

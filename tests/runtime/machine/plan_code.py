@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.ir.host.expr import Const, JsonConst
 from sglc.ir.span import Span
 from sglc.ir.types import STR

@@ -8,7 +8,7 @@ import random
 import pytest
 from plan_code import const, tried
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.ir.host.expr import Binary, Compare, Const, Format, Index, JsonConst, Operand
 from sglc.ir.span import Span
 from sglc.ir.types import STR

@@ -9,7 +9,8 @@ from functools import partial
 
 import pytest
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
+from sglc.codegen.plan import ExternDecl
 from sglc.ir.types import INT, JSON, STR, ListType
 from sglc.runtime.machine.externs import ExternCalls
 from sglc.runtime.machine.machine import Machine
@@ -18,7 +19,7 @@ from sglc.runtime.row import BoundRow, RowDone, RowFailure
 
 
 def decl(name="f", result=JSON, timeout=None, retries=0):
-    return p.ExternDecl(name, (("x", JSON),), result, False, timeout, retries)
+    return ExternDecl(name, (("x", JSON),), result, False, timeout, retries)
 
 
 def call(function, *args, decl=decl()):  # noqa: B008

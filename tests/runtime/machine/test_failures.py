@@ -7,7 +7,7 @@ import random
 import pytest
 from plan_code import SPAN, fork_code, gen, tried
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.ir.host.expr import Binary, Compare, Const, Index, Operand
 from sglc.runtime.row import RowDone, RowFailed, Usage
 

@@ -7,7 +7,8 @@ import gc
 
 from plan_code import SPAN, const, fork_code, gen, text_of
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
+from sglc.codegen.plan import Markup, Param
 from sglc.ir.host.expr import Binary, Compare, Const, JsonConst, Operand
 from sglc.ir.types import STR, IntType
 from sglc.runtime.machine.machine import Machine
@@ -122,9 +123,7 @@ def test_a_role_that_the_template_lacks_is_told_where_it_opens(plan_of, run_plan
         p.Open(9, 9, "user", SPAN),
         p.Return(9, 0),
     ]
-    failed = run_plan(plan_of(code, ["q"], markup=p.Markup(opening, markup.closing, ()))).outcomes[
-        0
-    ]
+    failed = run_plan(plan_of(code, ["q"], markup=Markup(opening, markup.closing, ()))).outcomes[0]
     assert (failed.code, failed.span) == ("role", SPAN)
     assert failed.message == "the model's template has no role `user` after `user`"
 
@@ -176,7 +175,7 @@ def test_the_value_is_checked_against_the_declared_type(plan_of, run_plan):
 
 
 def test_params_take_their_defaults(plan_of, run_plan):
-    param = p.Param("v", STR, 0, True, "default")
+    param = Param("v", STR, 0, True, "default")
     plan = dataclasses.replace(plan_of([p.Start(9), p.Return(9, 0)]), params=(param,))
     given, missing = run_plan(plan, [{"v": "given"}, {}]).outcomes
     assert (given.output, missing.output) == ("given", "default")

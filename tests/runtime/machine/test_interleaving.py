@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.ir.host.expr import Binary, Compare, Const, Field, Format, Index, JsonConst, Operand
 from sglc.ir.types import STR
 

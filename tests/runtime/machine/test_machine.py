@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from plan_code import SPAN, const, gen, select, text_of
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
+from sglc.codegen.plan import Markup
 from sglc.ir.host.expr import JsonConst
 
 
@@ -81,7 +82,7 @@ def test_an_empty_context_starts_with_a_start_token(plan_of, run_plan, tokenizer
 
 def test_bos_stands_once(plan_of, run_plan, tokenizer, markup):
     bos = tokenizer.control_id("<s>")
-    with_bos = p.Markup(markup.opening, markup.closing, (bos,))
+    with_bos = Markup(markup.opening, markup.closing, (bos,))
     for own in (True, False):
         code = [const(1, "a"), p.Start(9), p.Append(9, 9, 1), gen(9, 2, 9), p.Return(9, 2)]
         if own:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.codegen.plan import Constant
 from sglc.ir.host.expr import Const, JsonConst
 from sglc.ir.types import STR

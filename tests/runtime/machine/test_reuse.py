@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
+from sglc.codegen.plan import ExternDecl
 from sglc.ir.host.expr import Const, JsonConst
 from sglc.ir.types import JSON, STR
 from sglc.runtime.engine.request import GenRequest, GenResult, Sampling
@@ -162,7 +163,7 @@ def test_pure_externs_are_called_once_for_equal_arguments(plan_of, in_turn, run_
         p.Start(9),
         p.Return(9, 5),
     ]
-    pure = p.ExternDecl("look", (("x", JSON),), JSON, True, None, 0)
+    pure = ExternDecl("look", (("x", JSON),), JSON, True, None, 0)
     plan = plan_of(code, ["x"], externs=(pure,))
     rows = [{"x": x} for x in (1, 1.0, True, "1", "bad", 1, "bad")]
     for run in (in_turn, run_plan):  # one after another; all at once

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.codegen.automata.compile import compile_constraint
 from sglc.codegen.automata.source import ConstraintSource
 from sglc.codegen.automata.vocabulary import vocabulary_of
+from sglc.codegen.plan import Plan, PlanConstraint
 from sglc.ir import types as t
 from sglc.ir.host.expr import Const
 from sglc.runtime.machine.reasoning import ends_with
@@ -21,13 +22,13 @@ GEN = p.Gen(9, 1, 9, t.IntType(10, 99), (), (("reasoning", 2),), (0,), True, "x"
 
 @pytest.fixture
 def thinking_plan(plan_of, tokenizer):
-    def make(*before: object, value: int = 3, **options: object) -> p.Plan:
+    def make(*before: object, value: int = 3, **options: object) -> Plan:
         """`before` stands before a gen with options that are constants; returns [thought, x]."""
         lets = [p.Eval(10 + i, Const(v), ()) for i, v in enumerate(options.values())]
         gen = replace(GEN, options=tuple((name, 10 + i) for i, name in enumerate(options)))
         code = [p.Start(9), *before, *lets, gen, p.Return(9, value)]
         constraint = compile_constraint(SOURCE, vocabulary_of(tokenizer))
-        return plan_of(code, constraints=(p.PlanConstraint(SOURCE, constraint),))
+        return plan_of(code, constraints=(PlanConstraint(SOURCE, constraint),))
 
     return make
 

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from sglc.codegen import plan as p
+from sglc.codegen import instruction as p
 from sglc.codegen.automata.compile import compile_constraint
 from sglc.codegen.automata.source import ConstraintSource
 from sglc.codegen.automata.vocabulary import vocabulary_of
+from sglc.codegen.plan import PlanConstraint
 from sglc.ir import types as t
 from sglc.ir.host.expr import Const
 from sglc.runtime.constraints import Constraints
@@ -69,9 +70,9 @@ def test_a_text_that_is_no_value_fails_with_both() -> None:
 def planned(tokenizer):
     """Constraints of a plan, compiled for the toy tokenizer."""
 
-    def make(*sources: ConstraintSource) -> tuple[p.PlanConstraint, ...]:
+    def make(*sources: ConstraintSource) -> tuple[PlanConstraint, ...]:
         vocabulary = vocabulary_of(tokenizer)
-        return tuple(p.PlanConstraint(s, compile_constraint(s, vocabulary)) for s in sources)
+        return tuple(PlanConstraint(s, compile_constraint(s, vocabulary)) for s in sources)
 
     return make
 
