@@ -17,12 +17,15 @@ joins to what stands before, so a normalizer to NFC does not matter.
 
 SentencePiece models: BPE runs over the whole text, but if no piece has a space after something
 else, no merge ever lies across such a place, and merges on its two sides do not see each other.
+
+Both hold for BPE that always merges alike: one with dropout has no settled cuts.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from sglc.runtime.model.pretokens import GPT2_PATTERN, KNOWN_PATTERNS, steps_of
@@ -36,13 +39,12 @@ _DIGITS = "0-9"
 _OTHERS = "\x00-/:-@\\[-`{-\x7f\u3001-\u3003\u3008-\u3011"
 _NOT_SPACE = "[^\\s\u180e\u200b]"
 
-_BYTE_LEVEL_CUT = re.compile(
-    f"(?<={_NOT_SPACE})(?= )"
-    f"|(?<=[{_LETTERS}])(?=[{_DIGITS}{_OTHERS}])"
-    f"|(?<=[{_DIGITS}])(?=[{_LETTERS}{_OTHERS}])"
-)
-_SENTENCEPIECE_CUT = re.compile("(?<=[^ \u2581])(?= )")
+_WORD_END = f"(?<={_NOT_SPACE})(?= )"
+_SENTENCEPIECE_WORD_END = "(?<=[^ \u2581])(?= )"
 _SPACE_INSIDE = re.compile("[^\u2581]\u2581")
+
+# settings of a model by which a text's pieces depend on where the text begins and ends
+_NOT_BY_MERGES = ("ignore_merges", "continuing_subword_prefix", "end_of_word_suffix")
 
 # a cut is nearly always near the end: look there first
 _WINDOWS = (64, 4096)
@@ -50,15 +52,42 @@ _WINDOWS = (64, 4096)
 StableLen = Callable[[str], int]
 
 
-def stable_len_of(vocabulary: Vocabulary) -> StableLen:
-    """The function text -> number of settled characters for this tokenizer; 0 without a proof."""
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Patterns without width that match at settled cuts: `ends` where a text before it may end, and
+    `words`, some of those, before each space that begins a word."""
+
+    ends: re.Pattern[str]
+    words: re.Pattern[str]
+
+
+_BYTE_LEVEL_CUTS = Cuts(
+    ends=re.compile(
+        f"{_WORD_END}"
+        f"|(?<=[{_LETTERS}])(?=[{_DIGITS}{_OTHERS}])"
+        f"|(?<=[{_DIGITS}])(?=[{_LETTERS}{_OTHERS}])"
+    ),
+    words=re.compile(_WORD_END),
+)
+_SENTENCEPIECE_CUTS = Cuts(
+    ends=re.compile(_SENTENCEPIECE_WORD_END), words=re.compile(_SENTENCEPIECE_WORD_END)
+)
+
+
+def cuts_of(vocabulary: Vocabulary) -> Cuts | None:
+    """Where this tokenizer's texts may be cut; None without a proof."""
+    if vocabulary.pipeline["model"].get("dropout"):
+        return None
     if vocabulary.is_byte_level:
-        cut = _BYTE_LEVEL_CUT if _has_proof(vocabulary.pipeline) else None
-    else:
-        cut = _SENTENCEPIECE_CUT if _keeps_words_apart(vocabulary) else None
-    if cut is None:
+        return _BYTE_LEVEL_CUTS if _has_proof(vocabulary.pipeline) else None
+    return _SENTENCEPIECE_CUTS if _keeps_words_apart(vocabulary) else None
+
+
+def stable_len_of(cuts: Cuts | None) -> StableLen:
+    """The function text -> number of settled characters; always 0 without cuts."""
+    if cuts is None:
         return _nothing
-    pattern = cut
+    pattern = cuts.ends
     return lambda text: _last_cut(pattern, text)
 
 
@@ -103,11 +132,21 @@ def _has_proof(pipeline: dict[str, Any]) -> bool:
 
 
 def _keeps_words_apart(vocabulary: Vocabulary) -> bool:
-    """No piece holds a space after another character, and the pipeline does no more than spell
-    spaces as U+2581."""
-    normalizers = steps_of(vocabulary.pipeline.get("normalizer"), "normalizers")
-    pretokenizers = steps_of(vocabulary.pipeline.get("pre_tokenizer"), "pretokenizers")
-    known = all(step["type"] == "Replace" for step in normalizers) and all(
-        step["type"] == "Metaspace" for step in pretokenizers
+    """No piece holds a space after another character, nothing but merges makes pieces, and the
+    pipeline does no more than spell spaces as U+2581."""
+    model = vocabulary.pipeline["model"]
+    if any(model.get(name) for name in _NOT_BY_MERGES):
+        return False
+    steps = [
+        *steps_of(vocabulary.pipeline.get("normalizer"), "normalizers"),
+        *steps_of(vocabulary.pipeline.get("pre_tokenizer"), "pretokenizers"),
+    ]
+    return all(map(_spells_spaces, steps)) and not any(
+        _SPACE_INSIDE.search(piece) for piece in vocabulary.pieces
     )
-    return known and not any(_SPACE_INSIDE.search(piece) for piece in vocabulary.pieces)
+
+
+def _spells_spaces(step: dict[str, Any]) -> bool:
+    if step["type"] == "Replace":
+        return step["pattern"] == {"String": " "} and step["content"] == "\u2581"
+    return step["type"] == "Metaspace" and step["replacement"] == "\u2581"

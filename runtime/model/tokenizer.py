@@ -12,8 +12,9 @@ from functools import cached_property
 import tokenizers
 
 from sglc.runtime.model.errors import ModelError
-from sglc.runtime.model.stable import stable_len_of
+from sglc.runtime.model.stable import cuts_of, stable_len_of
 from sglc.runtime.model.vocabulary import Vocabulary
+from sglc.runtime.model.words import WordMemory
 
 _SPACE = "\u2581"  # how SentencePiece spells a space
 
@@ -22,7 +23,8 @@ class BpeTokenizer:
     """A byte-level or SentencePiece BPE tokenizer for a model with `vocab_size` ids.
 
     Ids that the vocabulary does not name (padding of the embedding) count as control ids: they are
-    never sampled and have no bytes.
+    never sampled and have no bytes. Batches remember words where that is sure to change no id;
+    `library` does all else.
     """
 
     def __init__(self, vocabulary: Vocabulary, vocab_size: int) -> None:
@@ -33,7 +35,7 @@ class BpeTokenizer:
                 f"but the model has only {vocab_size}"
             )
         try:
-            self._encoder = tokenizers.Tokenizer.from_str(json.dumps(vocabulary.pipeline))
+            self.library = tokenizers.Tokenizer.from_str(json.dumps(vocabulary.pipeline))
         except Exception as error:  # the library raises Exception itself
             raise ModelError(f"the tokenizer cannot be built: {error}") from error
         self._vocabulary = vocabulary
@@ -42,7 +44,9 @@ class BpeTokenizer:
             token.name: token.id for token in vocabulary.controls if token.id < vocab_size
         }
         self._control_ids = frozenset(range(vocab_size)) - frozenset(pieces.values())
-        self._stable_len = stable_len_of(vocabulary)
+        cuts = cuts_of(vocabulary)
+        self._stable_len = stable_len_of(cuts)
+        self._words = None if cuts is None else WordMemory(self.library, cuts.words)
 
     @property
     def vocab_size(self) -> int:
@@ -64,11 +68,13 @@ class BpeTokenizer:
         return self._control_ids_by_name.get(name)
 
     def encode(self, text: str) -> list[int]:
-        ids: list[int] = self._encoder.encode(text, add_special_tokens=False).ids
+        ids: list[int] = self.library.encode(text, add_special_tokens=False).ids
         return ids
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        encodings = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
+        if self._words is not None:
+            return self._words.encode_batch(texts)
+        encodings = self.library.encode_batch_fast(list(texts), add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
     def stable_len(self, text: str) -> int:

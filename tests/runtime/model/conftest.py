@@ -97,6 +97,33 @@ def sentencepiece_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def llama_metadata(sentencepiece_file):
+    """The metadata that a GGUF of the SentencePiece model has."""
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor(str(sentencepiece_file))
+    size = processor.get_piece_size()
+    kinds = [
+        2
+        if processor.is_unknown(id)
+        else 3
+        if processor.is_control(id)
+        else 6
+        if processor.is_byte(id)
+        else 1
+        for id in range(size)
+    ]
+    return {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": [processor.id_to_piece(id) for id in range(size)],
+        "tokenizer.ggml.scores": [processor.get_score(id) for id in range(size)],
+        "tokenizer.ggml.token_type": kinds,
+        "tokenizer.ggml.bos_token_id": processor.bos_id(),
+        "tokenizer.ggml.eos_token_id": processor.eos_id(),
+    }
+
+
+@pytest.fixture(scope="session")
 def write_folder(tmp_path_factory):
     """(reference tokenizer, settings, template) -> a folder in Hugging Face layout, no weights."""
 

@@ -201,34 +201,11 @@ def test_bos_from_the_post_processor(train_byte_level, write_folder, with_bos):
     assert ours.tokenizer.encode("the") == plain(reference).encode("the").ids
 
 
-def llama_metadata(processor):
-    """The metadata that a GGUF of this SentencePiece model has."""
-    size = processor.get_piece_size()
-    kinds = [
-        2
-        if processor.is_unknown(id)
-        else 3
-        if processor.is_control(id)
-        else 6
-        if processor.is_byte(id)
-        else 1
-        for id in range(size)
-    ]
-    return {
-        "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.tokens": [processor.id_to_piece(id) for id in range(size)],
-        "tokenizer.ggml.scores": [processor.get_score(id) for id in range(size)],
-        "tokenizer.ggml.token_type": kinds,
-        "tokenizer.ggml.bos_token_id": processor.bos_id(),
-        "tokenizer.ggml.eos_token_id": processor.eos_id(),
-    }
-
-
 @pytest.fixture(scope="module")
-def llama(sentencepiece_file):
+def llama(sentencepiece_file, llama_metadata):
     """(ours out of GGUF metadata, sentencepiece itself)."""
     processor = sentencepiece.SentencePieceProcessor(str(sentencepiece_file))
-    vocabulary = gguf_vocabulary(llama_metadata(processor))
+    vocabulary = gguf_vocabulary(llama_metadata)
     return BpeTokenizer(vocabulary, processor.get_piece_size()), processor
 
 
@@ -269,10 +246,10 @@ def test_sentencepiece_stable_len(llama):
     assert_stable(llama[0])
 
 
-def test_sentencepiece_of_a_folder(sentencepiece_file, llama, write_folder):
+def test_sentencepiece_of_a_folder(llama_metadata, llama, write_folder):
     """tokenizer.json as transformers writes it for Llama, dummy space and all."""
     _, processor = llama
-    vocabulary = gguf_vocabulary(llama_metadata(processor))
+    vocabulary = gguf_vocabulary(llama_metadata)
     model = vocabulary.pipeline["model"]
     vocab = {processor.id_to_piece(id): id for id in range(processor.get_piece_size())}
     reference = tokenizers.Tokenizer(
@@ -312,9 +289,9 @@ def test_sentencepiece_of_a_folder(sentencepiece_file, llama, write_folder):
         ),
     ],
 )
-def test_refusals(llama, change, sentence):
+def test_refusals(llama_metadata, change, sentence):
     with pytest.raises(ModelError, match=sentence):
-        gguf_vocabulary({**llama_metadata(llama[1]), **change})
+        gguf_vocabulary({**llama_metadata, **change})
 
 
 def test_folders_without_a_usable_tokenizer(train_byte_level, write_folder):
@@ -329,7 +306,7 @@ def test_folders_without_a_usable_tokenizer(train_byte_level, write_folder):
         hf_vocabulary(folder)
 
 
-def test_ids_must_fit_the_model(llama):
-    vocabulary = gguf_vocabulary(llama_metadata(llama[1]))
+def test_ids_must_fit_the_model(llama_metadata):
+    vocabulary = gguf_vocabulary(llama_metadata)
     with pytest.raises(ModelError, match="but the model has only 100"):
         BpeTokenizer(vocabulary, 100)
