@@ -39,7 +39,9 @@ def shared_beginnings(texts: Iterable[str]) -> dict[str, int]:
             found.update(dict.fromkeys(group, common))
 
     for text in sorted(set(texts)):
-        length = common_len(group[-1], text) if group else 0
+        length = 0
+        if group and group[-1][:LEAST] == text[:LEAST]:
+            length = common_len(group[-1], text)
         if len(group) > 1:
             length = min(length, common)
         if length >= LEAST and (len(group) < 2 or 2 * length > common):

@@ -148,5 +148,5 @@ def _keeps_words_apart(vocabulary: Vocabulary) -> bool:
 
 def _spells_spaces(step: dict[str, Any]) -> bool:
     if step["type"] == "Replace":
-        return step["pattern"] == {"String": " "} and step["content"] == "\u2581"
-    return step["type"] == "Metaspace" and step["replacement"] == "\u2581"
+        return bool(step["pattern"] == {"String": " "} and step["content"] == "\u2581")
+    return bool(step["type"] == "Metaspace" and step["replacement"] == "\u2581")

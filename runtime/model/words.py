@@ -42,10 +42,7 @@ class WordMemory:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         found = [self._of_known_words(text) for text in texts]
         learnt = iter(self._learn([t for t, ids in zip(texts, found, strict=True) if ids is None]))
-        return [
-            array(_ID, next(learnt) if ids is None else ids).tolist()  # type: ignore[arg-type]
-            for ids in found
-        ]
+        return [array(_ID, next(learnt) if ids is None else ids).tolist() for ids in found]
 
     def _of_known_words(self, text: str) -> bytes | None:
         """The ids of a text whose words are all known and apart by single spaces; else None."""
