@@ -16,7 +16,8 @@ from torch import Tensor
 
 from sglc.kernels.nvrtc import machine_code
 
-Argument = Tensor | int | float | None  # pointers, 32-bit numbers, null pointers
+Argument = Tensor | int | float | ctypes.Array[ctypes.c_char] | None
+"""Pointers, 32-bit numbers, bytes as they are, null pointers."""
 
 _MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 _PROGRAMMATIC_STREAM_SERIALIZATION = 6  # CU_LAUNCH_ATTRIBUTE_...
@@ -75,7 +76,7 @@ class CudaKernel:
         if function is None:
             function = self._functions[device] = self._load(device)
         if shared > max(_FREE_SHARED, self._shared.get(device, 0)):
-            _check(_driver().cuFuncSetAttribute(function, _MAX_DYNAMIC_SHARED, shared))
+            check(driver().cuFuncSetAttribute(function, _MAX_DYNAMIC_SHARED, shared))
             self._shared[device] = shared
         values = [_as_c(argument) for argument in arguments]
         pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
@@ -83,7 +84,7 @@ class CudaKernel:
         if overlaps:
             attribute = _Attribute(_PROGRAMMATIC_STREAM_SERIALIZATION, b"", 1)
             config.attributes, config.num_attributes = ctypes.pointer(attribute), 1
-        _check(_driver().cuLaunchKernelEx(ctypes.byref(config), function, pointers, None))
+        check(driver().cuLaunchKernelEx(ctypes.byref(config), function, pointers, None))
 
     def _load(self, device: int) -> ctypes.c_void_p:
         torch.cuda.current_stream().synchronize()  # torch makes the device's context current
@@ -91,10 +92,10 @@ class CudaKernel:
         # wgmma and its like need the `a` target, which exists from Hopper on
         architecture = f"sm_{major}{minor}" + ("a" if major >= 9 else "")
         code = machine_code(self._source, self._defines, architecture)
-        driver = _driver()
+        library = driver()
         module, function = ctypes.c_void_p(), ctypes.c_void_p()
-        _check(driver.cuModuleLoadData(ctypes.byref(module), code))
-        _check(driver.cuModuleGetFunction(ctypes.byref(function), module, self._entry.encode()))
+        check(library.cuModuleLoadData(ctypes.byref(module), code))
+        check(library.cuModuleGetFunction(ctypes.byref(function), module, self._entry.encode()))
         return function
 
 
@@ -110,7 +111,9 @@ def _kernel(source: str, entry: str, defines: tuple[tuple[str, int], ...]) -> Cu
 
 def _as_c(
     argument: Argument,
-) -> ctypes.c_void_p | ctypes.c_int32 | ctypes.c_float:
+) -> ctypes.c_void_p | ctypes.c_int32 | ctypes.c_float | ctypes.Array[ctypes.c_char]:
+    if isinstance(argument, ctypes.Array):
+        return argument
     if isinstance(argument, Tensor):
         return ctypes.c_void_p(argument.data_ptr())
     if isinstance(argument, float):
@@ -119,12 +122,14 @@ def _as_c(
 
 
 @functools.cache
-def _driver() -> ctypes.CDLL:
+def driver() -> ctypes.CDLL:
+    """The CUDA driver's library."""
     return ctypes.CDLL("libcuda.so.1")
 
 
-def _check(result: int) -> None:
+def check(result: int) -> None:
+    """Raises CudaError unless a call of the driver has succeeded."""
     if result != 0:
         text = ctypes.c_char_p()
-        _driver().cuGetErrorString(result, ctypes.byref(text))
+        driver().cuGetErrorString(result, ctypes.byref(text))
         raise CudaError(f"CUDA: {(text.value or b'unknown error').decode()} ({result})")

@@ -40,7 +40,7 @@ def fixed_linear_ref(
 def each_row(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """`function` of each row [1, K] of `x`, one after another; of all of them, if there are
     none."""
-    return torch.cat([function(row) for row in x.split(1)]) if len(x) else function(x)
+    return torch.cat([function(row) for row in torch.split(x, 1)]) if len(x) else function(x)
 
 
 def fixed_linear(

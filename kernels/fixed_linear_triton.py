@@ -110,7 +110,7 @@ def _launch(
 
 
 def _num_programs(tile: Tile, T: int, N: int) -> int:
-    return triton.cdiv(T, tile.M) * triton.cdiv(N, tile.N)
+    return -(-T // tile.M) * -(-N // tile.N)
 
 
 def _tile(tiles: tuple[Tile, ...], T: int, N: int) -> Tile:

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sglc.kernels import small_linear
+from sglc.kernels import large_linear, small_linear
 from sglc.kernels.gated_silu_triton import gated_silu
 from sglc.kernels.qkv_rope_write import qkv_rope_write
 from sglc.kernels.rms_norm_triton import rms_norm
@@ -64,6 +64,10 @@ def gated_linear(
     if small_linear.takes(x, weight):
         y = x.new_empty((x.shape[0], weight.shape[0] // 2))
         small_linear.run(Result.GATE, x, weight, bias, y, norm, eps)
+        return y
+    if bias is None and large_linear.takes(x, weight):
+        y = x.new_empty((x.shape[0], weight.shape[0] // 2))
+        large_linear.run(large_linear.Result.GATE, rms_norm(x, norm, eps), weight, y)
         return y
     return gated_silu(F.linear(rms_norm(x, norm, eps), weight, bias))
 

@@ -23,6 +23,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from sglc.kernels import prefill_attention_hopper
 from sglc.kernels.contract import require_attention
 from sglc.kernels.prefill_work import QUERIES, PrefillWork
 from sglc.kernels.tree_attention import tree_attention_ref
@@ -131,6 +132,8 @@ def prefill_attention(
     On the GPU it allocates nothing where `out` is given, waits for nothing, and reads all that
     varies from the tensors of `work`: it may be captured in a graph.
     """
+    if prefill_attention_hopper.takes(q, k_pool):
+        return prefill_attention_hopper.run(q, k_pool, v_pool, work, out=out)
     if q.is_cuda:
         return prefill_attention_triton(q, k_pool, v_pool, work, out=out)
     y = prefill_attention_ref(q, k_pool, v_pool, work)

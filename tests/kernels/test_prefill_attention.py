@@ -3,10 +3,12 @@ interpreter where there is no GPU."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
-from devices import DEVICE, DTYPES
+from devices import DEVICE, DTYPES, needs_gpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -58,7 +60,12 @@ class RandomForest:
         return slot, count
 
 
-def check(forest: RandomForest, heads: tuple[int, int, int], dtype: torch.dtype) -> None:
+def check(
+    forest: RandomForest,
+    heads: tuple[int, int, int],
+    dtype: torch.dtype,
+    attend: Callable[..., torch.Tensor] = prefill_attention_triton,
+) -> None:
     H, K, D = heads
     T = forest.num_rows
     plan = plan_prefill(H // K, forest.segments, forest.ends, forest.extents)
@@ -75,7 +82,7 @@ def check(forest: RandomForest, heads: tuple[int, int, int], dtype: torch.dtype)
         seen = torch.cat(visible).unique()
         k, v = (poison(pool, seen, float("nan")) for pool in (k, v))
     out = torch.full_like(q, 7.0).to(DEVICE)
-    prefill_attention_triton(q.to(DEVICE), k.to(DEVICE), v.to(DEVICE), work, out=out)
+    attend(q.to(DEVICE), k.to(DEVICE), v.to(DEVICE), work, out=out)
     assert bool((out[T] == 7.0).all()), "a row of no segment was written"
     assert prefill_flops(work, H, D) == 4 * H * D * sum(map(len, forest.seen))
     if T:
@@ -87,6 +94,16 @@ def check(forest: RandomForest, heads: tuple[int, int, int], dtype: torch.dtype)
 @pytest.mark.parametrize("heads", [(8, 2, 16), (3, 1, 32), (2, 2, 16)], ids=str)
 def test_equals_the_reference(heads, dtype) -> None:
     check(RandomForest(np.random.default_rng(1), 6, 100), heads, dtype)
+
+
+@needs_gpu
+@pytest.mark.parametrize("heads", [(8, 2, 128), (3, 3, 128), (9, 3, 64), (20, 4, 64)], ids=str)
+@pytest.mark.parametrize("longest", [40, 900])
+def test_the_kernel_for_hopper(heads, longest) -> None:
+    assert heads[2] in (64, 128)
+    for seed in range(3):
+        forest = RandomForest(np.random.default_rng(seed), 8, longest)
+        check(forest, heads, torch.bfloat16, prefill_attention)
 
 
 @given(st.integers(0, 10**6), st.integers(0, 8))
