@@ -12,10 +12,10 @@ from sglc.codegen.constraints import ConstrainedProgram
 from sglc.codegen.emit import emit
 from sglc.codegen.plan import ExternDecl, LengthBounds, Markup, ModelIdentity, Param, Plan
 from sglc.ir import module as ir
-from sglc.ir import ops
 from sglc.ir.host.evaluate import evaluate
 from sglc.ir.span import Source
 from sglc.ir.text import print_module
+from sglc.ir.value_type import BranchesType, ContextType
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def build_plan(
 
 def _param(param: ir.Param, reg: int) -> Param:
     value, has_default = param.value, param.default is not None
-    assert not isinstance(value.type, ops.ContextType | ops.BranchesType)
+    assert not isinstance(value.type, ContextType | BranchesType)
     default = None if param.default is None else evaluate(param.default)
     return Param(value.name, value.type, reg, has_default, default)
 

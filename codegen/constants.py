@@ -17,6 +17,7 @@ from sglc.ir import graph, ops
 from sglc.ir.host import expr as host
 from sglc.ir.host.text import to_text
 from sglc.ir.module import Function
+from sglc.ir.value_type import ContextType
 
 
 class Tokenizer(Protocol):
@@ -155,7 +156,7 @@ class _Search:
         return ends.pop() if len(ends) == 1 else replace(_UNKNOWN, last_role=run.last_role)
 
     def close(self, op: ops.Close) -> _Run:
-        assert isinstance(op.context.type, ops.ContextType)
+        assert isinstance(op.context.type, ContextType)
         role = op.context.type.role or ""
         closed = self.pieces(self.run(op.context), self.markup.closing.get(role, ()))
         return replace(closed, last_role=role)

@@ -23,6 +23,7 @@ from sglc.codegen.registers import Ids, Registers
 from sglc.codegen.selection import instruction
 from sglc.ir import graph, ops
 from sglc.ir.module import Function
+from sglc.ir.value_type import ContextType
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Emitter:
         operands, results = graph.operands(op), graph.results(op)
         read = {value.id: self.regs[value] for value in operands}
         held = self.regs.forget({value.id for value in operands} & dead)
-        if held and isinstance(results[0].type, ops.ContextType):
+        if held and isinstance(results[0].type, ContextType):
             dst = next(read[value.id] for value in operands if read[value.id] in held)
             self.regs.bind(results[:1], [dst])
             results = results[1:]

@@ -11,6 +11,7 @@ from itertools import count, filterfalse
 
 from sglc.codegen.instruction import Reg
 from sglc.ir import ops
+from sglc.ir.value_type import BranchesType, ContextType
 
 Ids = set[int]  # of values
 
@@ -54,7 +55,7 @@ class Registers:
         """The values are in these registers from here on."""
         for value, reg in zip(values, regs, strict=True):
             self.live[value.id] = reg
-            if isinstance(value.type, ops.ContextType | ops.BranchesType):
+            if isinstance(value.type, ContextType | BranchesType):
                 self.contexts.add(value.id)
                 self.context_regs.add(reg)
 

@@ -1,4 +1,4 @@
-"""Declarations, types and statements: from the grammar's tree to syntax.py, one method a rule.
+"""Declarations, types and statements: from the grammar's tree to declaration.py and syntax.py, one method a rule.
 
 Law: the span of a node is what was written; that of a statement with a block is its header.
 Knows nothing about recovery: it sees only text that parsed.
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from lark import Token, Tree
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.build_expression import ExpressionBuilder, Group, offsets
 from sglc.compiler.diagnostics import Diagnostic, error
 from sglc.compiler.source import SourceText
@@ -22,11 +22,11 @@ MAX_DEPTH = 100  # of nested blocks and expressions: later stages walk the nodes
 
 # rules whose children are the fields of a node, in order
 PLAIN: dict[str, type[syntax.Node]] = {
-    "import_file": syntax.Import,
-    "const": syntax.Const,
-    "alias": syntax.AliasDecl,
-    "param": syntax.Param,
-    "record_field": syntax.RecordField,
+    "import_file": declaration.Import,
+    "const": declaration.Const,
+    "alias": declaration.AliasDecl,
+    "param": declaration.Param,
+    "record_field": declaration.RecordField,
     "optional_type": syntax.OptionalType,
     "range_arg": syntax.RangeArg,
     "join": syntax.Join,
@@ -79,11 +79,13 @@ class _Builder(ExpressionBuilder):
 
     # ------------------------------------------------------------ declarations
 
-    def on_chunk(self, span: Span, *decls: syntax.Decl) -> syntax.File:
+    def on_chunk(self, span: Span, *decls: declaration.Decl) -> declaration.File:
         return self.on_file(span, None, *decls)
 
-    def on_file(self, span: Span | None, doc: str | None, *decls: syntax.Decl) -> syntax.File:
-        return syntax.File(span or self.source.span(0, 0), doc, decls)
+    def on_file(
+        self, span: Span | None, doc: str | None, *decls: declaration.Decl
+    ) -> declaration.File:
+        return declaration.File(span or self.source.span(0, 0), doc, decls)
 
     def on_docstring(self, span: Span, token: Token) -> str:
         text, faults = open_docstring(self.source, *offsets(token))
@@ -95,40 +97,40 @@ class _Builder(ExpressionBuilder):
         span: Span,
         pure: Token | None,
         name: syntax.Identifier,
-        params: tuple[syntax.Param, ...],
+        params: tuple[declaration.Param, ...],
         result: syntax.TypeExpr | None,
         options: Group | None,
-    ) -> syntax.Extern:
+    ) -> declaration.Extern:
         result, keywords = self._split(result, options)
-        return syntax.Extern(span, name, params, result, keywords, pure is not None)
+        return declaration.Extern(span, name, params, result, keywords, pure is not None)
 
     def on_fragment(
         self,
         span: Span,
         name: syntax.Identifier,
-        params: tuple[syntax.Param, ...],
+        params: tuple[declaration.Param, ...],
         result: syntax.TypeExpr | None,
         body: _Body,
-    ) -> syntax.Fragment:
-        return syntax.Fragment(span.to(body.colon), name, params, result, body.items)
+    ) -> declaration.Fragment:
+        return declaration.Fragment(span.to(body.colon), name, params, result, body.items)
 
     def on_program(
         self,
         span: Span,
         name: syntax.Identifier,
-        params: tuple[syntax.Param, ...],
+        params: tuple[declaration.Param, ...],
         result: syntax.TypeExpr | None,
         body: _Body,
-    ) -> syntax.Program:
-        return syntax.Program(span.to(body.colon), name, params, result, body.items)
+    ) -> declaration.Program:
+        return declaration.Program(span.to(body.colon), name, params, result, body.items)
 
-    def on_params(self, span: Span, *params: syntax.Param) -> tuple[syntax.Param, ...]:
+    def on_params(self, span: Span, *params: declaration.Param) -> tuple[declaration.Param, ...]:
         return params
 
-    def on_record(self, span: Span, name: syntax.Identifier, body: _Body) -> syntax.RecordDecl:
-        return syntax.RecordDecl(span.to(body.colon), name, body.items)
+    def on_record(self, span: Span, name: syntax.Identifier, body: _Body) -> declaration.RecordDecl:
+        return declaration.RecordDecl(span.to(body.colon), name, body.items)
 
-    def on_fields(self, span: Span, *fields: syntax.RecordField) -> _Body:
+    def on_fields(self, span: Span, *fields: declaration.RecordField) -> _Body:
         return _Body(_first_character(span), fields)
 
     # ------------------------------------------------------------ types

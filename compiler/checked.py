@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.diagnostics import Diagnostic
 from sglc.ir.host.expr import Value
 from sglc.ir.span import Source
@@ -22,7 +22,7 @@ class Builtin:
     name: str
 
 
-Callee = syntax.Fragment | syntax.Extern | Builtin
+Callee = declaration.Fragment | declaration.Extern | Builtin
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class CheckedProgram:
     """
 
     doc: str | None
-    program: syntax.Program
-    fragments: Mapping[syntax.Fragment, str]  # reached ones -> a name unique in the program
-    externs: Mapping[syntax.Extern, str]  # reached ones -> the name the user gives them by
+    program: declaration.Program
+    fragments: Mapping[declaration.Fragment, str]  # reached ones -> a name unique in the program
+    externs: Mapping[declaration.Extern, str]  # reached ones -> the name the user gives them by
     types: Mapping[syntax.Node, Type]  # of every expression, and of every TypeExpr
-    variables: Mapping[syntax.Program | syntax.Fragment, Mapping[str, Type]]
+    variables: Mapping[declaration.Program | declaration.Fragment, Mapping[str, Type]]
     callees: Mapping[syntax.Call, Callee]
     consts: Mapping[syntax.Node, Value]
     metas: Mapping[syntax.Attribute, Meta]
-    results: Mapping[syntax.Program | syntax.Fragment | syntax.Extern, Type | None]
+    results: Mapping[declaration.Program | declaration.Fragment | declaration.Extern, Type | None]
     sources: tuple[Source, ...]
     warnings: tuple[Diagnostic, ...]

@@ -6,7 +6,7 @@ import re
 
 from lark.exceptions import UnexpectedInput
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration
 from sglc.compiler.build import build
 from sglc.compiler.diagnostics import Diagnostic
 from sglc.compiler.grammar import parse_tree
@@ -17,7 +17,7 @@ from sglc.compiler.syntax_errors import explain
 from sglc.ir.span import Source
 
 
-def parse(source: Source, file: int) -> tuple[syntax.File | None, list[Diagnostic]]:
+def parse(source: Source, file: int) -> tuple[declaration.File | None, list[Diagnostic]]:
     """The nodes of `source`, whose spans name it `file`; None when there are errors.
 
     Reports all syntax errors that can be told apart, in no particular order; raises nothing for

@@ -1,4 +1,5 @@
-"""The abstract syntax of `.sgl`: one frozen class a construct, each with its span.
+"""The abstract syntax of a body: expressions, types and statements, one frozen class a construct,
+each with its span (`declaration.py` holds what bodies stand in).
 
 Law: a node is what was written; nothing is resolved or checked here. Nodes compare and hash by
 identity, so tables of later stages (`types[node]`) are plain dicts. The span of a statement or
@@ -379,86 +380,3 @@ Stmt = (
     | Require
     | Defaults
 )
-
-# ---------------------------------------------------------------- declarations
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Param(Node):
-    name: Identifier
-    type: TypeExpr
-    default: Expr | None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Import(Node):
-    path: String
-    alias: Identifier | None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Const(Node):
-    name: Identifier
-    value: Expr
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class RecordField(Node):
-    name: Identifier
-    type: TypeExpr
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class RecordDecl(Node):
-    """`type Name:` and a block of fields."""
-
-    name: Identifier
-    fields: tuple[RecordField, ...]
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class AliasDecl(Node):
-    """`type Name = T`"""
-
-    name: Identifier
-    type: TypeExpr
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Extern(Node):
-    """`[pure] extern name(params) -> T [(timeout=, retries=)]`"""
-
-    name: Identifier
-    params: tuple[Param, ...]
-    result: TypeExpr | None
-    options: tuple[Keyword, ...]
-    is_pure: bool
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Fragment(Node):
-    """`def name(params) -> T:`"""
-
-    name: Identifier
-    params: tuple[Param, ...]
-    result: TypeExpr | None
-    body: Block
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Program(Node):
-    name: Identifier
-    params: tuple[Param, ...]
-    result: TypeExpr | None
-    body: Block
-
-
-Decl = Import | Const | RecordDecl | AliasDecl | Extern | Fragment | Program
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class File(Node):
-    """One parsed source file. `doc` is the docstring at its top, as plain text."""
-
-    doc: str | None
-    decls: tuple[Decl, ...]

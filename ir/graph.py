@@ -16,7 +16,8 @@ from typing import Any
 
 from sglc.ir import ops
 from sglc.ir.module import Function, Module
-from sglc.ir.ops import Op, Path, PathItem, Region, Terminator, Value, ValueType
+from sglc.ir.ops import Op, Path, PathItem, Region, Terminator, Value
+from sglc.ir.value_type import ValueType
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from sglc.ir.module import Module
 from sglc.ir.ops import Op, Region, Terminator
 from sglc.ir.records import piece_text
 from sglc.ir.toy import ToyContext, ToyModel, ToySample, ToyTokenizer
+from sglc.ir.value_type import ContextType
 
 ENV = HostEnv(ToyTokenizer())
 Path = tuple[int, ...]
@@ -255,7 +256,7 @@ class _Frame:
             case ops.Open(result, context, role):
                 self.add(result, context, "open", role)
             case ops.Close(result, context):
-                assert isinstance(context.type, ops.ContextType)
+                assert isinstance(context.type, ContextType)
                 self.add(result, context, "close", context.type.role or "")
             case ops.Gen():
                 self.gen(op)

@@ -24,29 +24,7 @@ from dataclasses import dataclass, field
 from sglc.ir.host.expr import Expr
 from sglc.ir.span import Span
 from sglc.ir.types import Type
-
-
-@dataclass(frozen=True, slots=True)
-class ContextType:
-    """A context; `role` is the role that stands open in it (part of the type), or None."""
-
-    role: str | None = None
-
-    def __str__(self) -> str:
-        return f"ctx<{self.role}>" if self.role else "ctx"
-
-
-@dataclass(frozen=True, slots=True)
-class BranchesType:
-    """The contexts of a fork's branches, in order."""
-
-    role: str | None = None
-
-    def __str__(self) -> str:
-        return f"ctxs<{self.role}>" if self.role else "ctxs"
-
-
-ValueType = Type | ContextType | BranchesType
+from sglc.ir.value_type import ValueType
 
 
 @dataclass(frozen=True, slots=True)

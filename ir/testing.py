@@ -16,8 +16,9 @@ from sglc.ir.host import expr as e
 from sglc.ir.host.expr import Expr
 from sglc.ir.host.literal import literal
 from sglc.ir.module import ExternDecl, Function, Module, Param
-from sglc.ir.ops import ContextType, Op, Region, Value
+from sglc.ir.ops import Op, Region, Value
 from sglc.ir.random_gens import STRINGS, add_gen, add_select
+from sglc.ir.value_type import BranchesType, ContextType, ValueType
 
 CTX = ContextType()
 _WORDS = ("", "a", "b\n", "{x}", '"q" ', "é")
@@ -85,7 +86,7 @@ class _Ids:
     next: int = 0
     gens: int = 0
 
-    def value(self, type: ops.ValueType, name: str = "") -> Value:
+    def value(self, type: ValueType, name: str = "") -> Value:
         self.next += 1
         return Value(self.next - 1, type, name)
 
@@ -113,7 +114,7 @@ class Block:
 
     # ------------------------------------------------------------ values
 
-    def known(self, type: ops.ValueType, name: str = "") -> Value:
+    def known(self, type: ValueType, name: str = "") -> Value:
         value = self.ids.value(type, name)
         self.values.append(value)
         return value
@@ -347,7 +348,7 @@ class Block:
         body = Region((start, item, index), tuple(inner.code), end)
         group = self.ids.value(t.GroupType((("value", t.STR), ("dim", t.STR))), "views")
         contexts = self.ids.value(
-            ops.BranchesType(base.type.role if isinstance(base.type, ContextType) else None)
+            BranchesType(base.type.role if isinstance(base.type, ContextType) else None)
         )
         self.code.append(ops.Fork(group, contexts, base, items, ("value", "dim"), body))
         if self.draw.random() < 0.5:

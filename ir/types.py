@@ -2,7 +2,7 @@
 
 One set of frozen classes serves the checker, the binder (rows against types) and structured
 generation. `str(t)` prints a type as the language spells it, and that text parses back.
-Knows nothing about contexts (`ops.ContextType`) or about tokens.
+Knows nothing about contexts (`value_type.py`) or about tokens.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from sglc.ir import graph, ops
 from sglc.ir.host.total import is_total
 from sglc.ir.module import Function
 from sglc.ir.ops import Op, Region, Value
+from sglc.ir.value_type import ContextType
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class _Marker:
                 continue
             if self.is_free(site[-1]):
                 self.shown_ops.add(id(site[-1]))
-            todo += (v for v in graph.operands(site[-1]) if isinstance(v.type, ops.ContextType))
+            todo += (v for v in graph.operands(site[-1]) if isinstance(v.type, ContextType))
 
     def is_free(self, op: Op) -> bool:
         """Whether a context op asks for nothing that is not needed anyway."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sglc.ir import types as t
 from sglc.ir.host.text import to_text
-from sglc.ir.ops import ValueType
+from sglc.ir.value_type import ValueType
 
 _FLOAT_DIGITS = 24  # of the longest shortest text that reads back as the same float64
 

@@ -41,6 +41,7 @@ from sglc.ir.host.total import is_total
 from sglc.ir.module import Function, Module
 from sglc.ir.note import PassNote
 from sglc.ir.ops import Op, Region, Value
+from sglc.ir.value_type import BranchesType, ContextType, ValueType
 from sglc.passes.noting import is_constant, note, with_notes
 from sglc.passes.repeatable import Repeatable, pure_externs
 from sglc.passes.stages import Stage, stages
@@ -153,7 +154,7 @@ class _Hoister:
         where they make a context or several values."""
         used = graph.uses(loop.body)
         made = [v for op in moved for v in graph.results(op) if used[v.id]]
-        if len(made) != 1 or isinstance(made[0].type, ops.ContextType | ops.BranchesType):
+        if len(made) != 1 or isinstance(made[0].type, ContextType | BranchesType):
             return moved
         inner = self.fresh.like(made[0])
         renamed = Substitution({made[0].id: inner})
@@ -209,7 +210,7 @@ def _may_end(op: Op) -> bool:
     )
 
 
-def _is_full(type: ops.ValueType) -> bool:
+def _is_full(type: ValueType) -> bool:
     return isinstance(type, t.ListType) and bool(type.min_items)
 
 

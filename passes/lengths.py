@@ -18,8 +18,9 @@ from sglc.ir.host import expr as e
 from sglc.ir.host.literal import is_literal, literal_value
 from sglc.ir.host.text import to_text
 from sglc.ir.module import Function
-from sglc.ir.ops import BranchesType, ContextType, Op, Region, Value
+from sglc.ir.ops import Op, Region, Value
 from sglc.ir.span import Span
+from sglc.ir.value_type import BranchesType, ContextType
 from sglc.passes.extents import ANY, NOTHING, Extent, extent
 from sglc.passes.measure import Measure, Part, Size, meet, plus, times
 

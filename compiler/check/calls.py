@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check.arguments import bound_arguments, called_name
 from sglc.compiler.check.attributes import report_missing_import
 from sglc.compiler.check.builtin_calls import builtin_call
@@ -29,11 +29,11 @@ def call_type(expressions: Expressions, call: syntax.Call) -> Type:
         expressions.infer_arguments(call)
         return UNKNOWN
     match found.decl:
-        case syntax.Fragment() as fragment:
+        case declaration.Fragment() as fragment:
             if expressions.appending is not call:
                 _report_misplaced(expressions, call, fragment)
             return _declared_call(expressions, call, fragment)
-        case syntax.Extern() as extern:
+        case declaration.Extern() as extern:
             return _declared_call(expressions, call, extern)
     what = kind_of(found.decl)
     message = f"`{called_name(call)}` is {what} and cannot be called"
@@ -47,7 +47,7 @@ def run_type(expressions: Expressions, node: syntax.Run) -> Type:
     """`run f(...)`: a fragment in a context of its own."""
     call = node.call
     found = _callee(expressions, call)
-    if isinstance(found, Declared) and isinstance(found.decl, syntax.Fragment):
+    if isinstance(found, Declared) and isinstance(found.decl, declaration.Fragment):
         result = _declared_call(expressions, call, found.decl)
         expressions.tables.types[call] = result
         return result
@@ -119,7 +119,7 @@ def _report_method(expressions: Expressions, call: syntax.Call, function: syntax
 
 
 def _report_misplaced(
-    expressions: Expressions, call: syntax.Call, fragment: syntax.Fragment
+    expressions: Expressions, call: syntax.Call, fragment: declaration.Fragment
 ) -> None:
     name = fragment.name.text
     expressions.report.error(
@@ -132,7 +132,7 @@ def _report_misplaced(
 
 
 def _declared_call(
-    expressions: Expressions, call: syntax.Call, callee: syntax.Fragment | syntax.Extern
+    expressions: Expressions, call: syntax.Call, callee: declaration.Fragment | declaration.Extern
 ) -> Type:
     expressions.tables.callees[call] = callee
     if expressions.scope.is_const:

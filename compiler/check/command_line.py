@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration
 from sglc.compiler.check.consts import Consts
 from sglc.compiler.check.modules import Module
 from sglc.compiler.check.report import Report
@@ -41,15 +41,17 @@ class CommandLine:
             self.sources.append(Source(NAME, "\n".join(self.lines)))
         return Span(self._file, line, col, line, col + length)
 
-    def find_consts(self, module: Module, report: Report) -> dict[syntax.Const, Value]:
+    def find_consts(self, module: Module, report: Report) -> dict[declaration.Const, Value]:
         """The consts that are defined anew; names of none are reported."""
-        found: dict[syntax.Const, Value] = {}
+        found: dict[declaration.Const, Value] = {}
         for line, (name, value) in enumerate(self.defines.items(), 1):
             declared = module.find(name)
-            if declared is not None and isinstance(declared.decl, syntax.Const):
+            if declared is not None and isinstance(declared.decl, declaration.Const):
                 found[declared.decl] = value
             elif not module.is_partial:
-                consts = [n for n, d in module.names.items() if isinstance(d.decl, syntax.Const)]
+                consts = [
+                    n for n, d in module.names.items() if isinstance(d.decl, declaration.Const)
+                ]
                 near = nearest(name, consts)
                 listed = ", ".join(f"`{n}`" for n in consts)
                 known = f"the consts are {listed}" if consts else "the file declares no const"
@@ -66,7 +68,7 @@ class CommandLine:
         """A value given by `--define` must be of the type that the const has without it."""
         for line, (name, value) in enumerate(self.defines.items(), 1):
             declared = module.find(name)
-            if declared is None or not isinstance(declared.decl, syntax.Const):
+            if declared is None or not isinstance(declared.decl, declaration.Const):
                 continue
             wanted = consts.static_type(declared.decl)
             try:
@@ -80,9 +82,9 @@ class CommandLine:
                     secondary=((declared.decl.name, "declared here"),),
                 )
 
-    def choose(self, module: Module, report: Report) -> syntax.Program | None:
+    def choose(self, module: Module, report: Report) -> declaration.Program | None:
         """The program to compile; None, with the error, when that is not clear."""
-        programs = {d.name.text: d for d in module.named() if isinstance(d, syntax.Program)}
+        programs = {d.name.text: d for d in module.named() if isinstance(d, declaration.Program)}
         listed = ", ".join(f"`{name}`" for name in programs)
         if self.program in programs:
             return programs[self.program]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check import relations
 from sglc.compiler.check.expressions import Expressions
 from sglc.compiler.check.fitting import require_fit
@@ -40,15 +40,15 @@ class Consts:
     while the expression of a const is checked, where `read` may stand."""
 
     tables: Tables
-    defined: Mapping[syntax.Const, Value] = field(default_factory=dict)
+    defined: Mapping[declaration.Const, Value] = field(default_factory=dict)
     is_open: bool = False
     types: Types | None = None
     functions: Functions | None = None
-    _values: dict[syntax.Const, Known | None] = field(default_factory=dict)
-    _types: dict[syntax.Const, Type] = field(default_factory=dict)
-    _open: list[syntax.Const] = field(default_factory=list)
+    _values: dict[declaration.Const, Known | None] = field(default_factory=dict)
+    _types: dict[declaration.Const, Type] = field(default_factory=dict)
+    _open: list[declaration.Const] = field(default_factory=list)
 
-    def read(self, decl: syntax.Const, at: syntax.Name | syntax.Attribute) -> Type:
+    def read(self, decl: declaration.Const, at: syntax.Name | syntax.Attribute) -> Type:
         """The type of a const where `at` refers to it; its value goes into the tables."""
         known = self.evaluate(decl, at)
         if known is None:
@@ -58,7 +58,7 @@ class Consts:
             self._types[decl] = relations.value_type(known.value)
         return self._types[decl]
 
-    def evaluate(self, decl: syntax.Const, at: syntax.Node) -> Known | None:
+    def evaluate(self, decl: declaration.Const, at: syntax.Node) -> Known | None:
         """The value of a const, asked for at `at`; None when it has none, which is reported."""
         if decl in self._values:
             return self._values[decl]
@@ -74,7 +74,7 @@ class Consts:
         self._open.pop()
         return self._values.setdefault(decl, known)
 
-    def static_type(self, decl: syntax.Const) -> Type:
+    def static_type(self, decl: declaration.Const) -> Type:
         """The type that the const's expression has, whatever its value."""
         return self.tables.type_of(decl.value)
 
@@ -97,7 +97,7 @@ class Consts:
             return None
         return self._reported(expr, None, "this constant")
 
-    def _evaluate(self, decl: syntax.Const) -> Known | None:
+    def _evaluate(self, decl: declaration.Const) -> Known | None:
         module = self.tables.homes[decl]
         was_open, self.is_open = self.is_open, True
         errors = len(self.tables.report.errors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check.builtins import FUNCTION_NAMES, TYPE_NAMES
 from sglc.compiler.check.modules import Declared, Module, Named
 from sglc.compiler.check.report import Report
@@ -16,7 +16,7 @@ def declare(module: Module, tables: Tables) -> None:
         tables.homes[named] = module
         own.add(named.name, Declared(named))
     for decl in module.file.decls:
-        if not isinstance(decl, syntax.Import):
+        if not isinstance(decl, declaration.Import):
             continue
         imported = module.imports.get(decl)
         if decl.alias is not None:
@@ -32,15 +32,15 @@ def declare(module: Module, tables: Tables) -> None:
 def kind_of(decl: Named) -> str:
     """What people call a declaration."""
     match decl:
-        case syntax.Const():
+        case declaration.Const():
             return "a const"
-        case syntax.RecordDecl() | syntax.AliasDecl():
+        case declaration.RecordDecl() | declaration.AliasDecl():
             return "a type"
-        case syntax.Extern():
+        case declaration.Extern():
             return "an extern"
-        case syntax.Fragment():
+        case declaration.Fragment():
             return "a fragment"
-        case syntax.Program():
+        case declaration.Program():
             return "a program"
 
 
@@ -58,7 +58,7 @@ class _Names:
             self.places[name] = place
             self.module.names[name] = found
 
-    def add_alias(self, alias: syntax.Identifier, decl: syntax.Import) -> None:
+    def add_alias(self, alias: syntax.Identifier, decl: declaration.Import) -> None:
         if self._is_free(alias.text, alias, None):
             self.places[alias.text] = alias
             self.module.aliases[alias.text] = decl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check.appending import expressions_of
 from sglc.compiler.check.flow import statements
 from sglc.compiler.check.report import Report
@@ -13,7 +13,7 @@ from sglc.compiler.checked import Callee
 from sglc.compiler.host import walk
 
 
-def calls(body: syntax.Block, tables: Tables) -> Iterator[tuple[syntax.Call, syntax.Fragment]]:
+def calls(body: syntax.Block, tables: Tables) -> Iterator[tuple[syntax.Call, declaration.Fragment]]:
     """The calls of fragments in a body, `run` included, in the order written."""
     for stmt in statements(body):
         yield from direct_calls(stmt, tables)
@@ -21,13 +21,13 @@ def calls(body: syntax.Block, tables: Tables) -> Iterator[tuple[syntax.Call, syn
 
 def direct_calls(
     stmt: syntax.Stmt, tables: Tables
-) -> Iterator[tuple[syntax.Call, syntax.Fragment]]:
+) -> Iterator[tuple[syntax.Call, declaration.Fragment]]:
     """The same for the expressions that stand directly in one statement."""
     for expr in expressions_of(stmt):
         for node in walk(expr):
             if isinstance(node, syntax.Call):
                 callee = tables.callees.get(node)
-                if isinstance(callee, syntax.Fragment):
+                if isinstance(callee, declaration.Fragment):
                     yield node, callee
 
 
@@ -46,7 +46,7 @@ def generates(stmt: syntax.Stmt, tables: Tables) -> bool:
     return _generates(stmt, tables, set())
 
 
-def _generates(stmt: syntax.Stmt, tables: Tables, seen: set[syntax.Fragment]) -> bool:
+def _generates(stmt: syntax.Stmt, tables: Tables, seen: set[declaration.Fragment]) -> bool:
     if isinstance(stmt, syntax.Gen | syntax.Select):
         return True
     for call, callee in direct_calls(stmt, tables):
@@ -65,9 +65,9 @@ def _is_run(stmt: syntax.Stmt, call: syntax.Call) -> bool:
     )
 
 
-def reached(entry: Function, tables: Tables) -> list[syntax.Fragment]:
+def reached(entry: Function, tables: Tables) -> list[declaration.Fragment]:
     """The fragments that `entry` calls, by whatever way, in the order met."""
-    found: dict[syntax.Fragment, None] = {}
+    found: dict[declaration.Fragment, None] = {}
 
     def follow(function: Function) -> None:
         for _, callee in calls(function.body, tables):

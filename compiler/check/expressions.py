@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check import narrowing, operators, relations
 from sglc.compiler.check.attributes import attribute_type
 from sglc.compiler.check.calls import call_type, run_type
@@ -158,13 +158,13 @@ class Expressions:
             self._report_no_value(expr, name)
             return UNKNOWN
         self.tables.used.update(n for n in (found.decl, found.via) if n is not None)
-        if isinstance(found.decl, syntax.Const):
+        if isinstance(found.decl, declaration.Const):
             return self.consts.read(found.decl, expr)
         what = kind_of(found.decl)
         help = None
-        if isinstance(found.decl, syntax.Fragment):
+        if isinstance(found.decl, declaration.Fragment):
             help = f"call it: `{name}(...)`, or `run {name}(...)`"
-        elif isinstance(found.decl, syntax.Extern):
+        elif isinstance(found.decl, declaration.Extern):
             help = f"call it: `{name}(...)`"
         self.report.error(
             "E0208", f"`{name}` is {what}, not a value", expr, "used as a value", help=help

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration
 from sglc.compiler.check.consts import Consts
 from sglc.compiler.check.tables import Tables
 
 
-def check_extern_names(externs: Iterable[syntax.Extern], tables: Tables, consts: Consts) -> None:
+def check_extern_names(
+    externs: Iterable[declaration.Extern], tables: Tables, consts: Consts
+) -> None:
     """Report a second extern of a name that says something else than the first."""
-    first: dict[str, syntax.Extern] = {}
+    first: dict[str, declaration.Extern] = {}
     for extern in externs:
         known = first.setdefault(extern.name.text, extern)
         if _signature(extern, tables, consts) != _signature(known, tables, consts):
@@ -25,7 +27,7 @@ def check_extern_names(externs: Iterable[syntax.Extern], tables: Tables, consts:
             )
 
 
-def _signature(extern: syntax.Extern, tables: Tables, consts: Consts) -> object:
+def _signature(extern: declaration.Extern, tables: Tables, consts: Consts) -> object:
     params = [(param.name.text, tables.types.get(param.type)) for param in extern.params]
     options = {option.name.text: consts.known(option.value) for option in extern.options}
     return params, tables.results.get(extern), extern.is_pure, options

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check import relations
 from sglc.compiler.check.appending import metas_read
 from sglc.compiler.check.expressions import Expressions
@@ -44,10 +44,10 @@ class Functions:
     consts: Consts
     types: Types
     bodies: dict[Function, Checked] = field(default_factory=dict)
-    _params: dict[Function | syntax.Extern, dict[str, Type]] = field(default_factory=dict)
+    _params: dict[Function | declaration.Extern, dict[str, Type]] = field(default_factory=dict)
     _open: set[Function] = field(default_factory=set)
 
-    def declare(self, decl: Function | syntax.Extern) -> None:
+    def declare(self, decl: Function | declaration.Extern) -> None:
         """Resolve a signature: parameter types, defaults, result."""
         module, report = self.tables.homes[decl], self.tables.report
         params: dict[str, Type] = {}
@@ -73,22 +73,24 @@ class Functions:
             self.tables.results[decl] = result
             if isinstance(result, ImageType):
                 report.error("E0301", "nothing yields a value of type `image`", decl.result)
-        if isinstance(decl, syntax.Extern):
+        if isinstance(decl, declaration.Extern):
             self.tables.results.setdefault(decl, None)
             self._check_extern_options(decl)
 
-    def parameters(self, decl: Function | syntax.Extern) -> dict[str, Type]:
+    def parameters(self, decl: Function | declaration.Extern) -> dict[str, Type]:
         return self._params[decl]
 
-    def result(self, decl: syntax.Fragment | syntax.Extern, call: syntax.Call) -> Type | None:
+    def result(
+        self, decl: declaration.Fragment | declaration.Extern, call: syntax.Call
+    ) -> Type | None:
         """The result type, None for no value; unknown within a circle of calls."""
-        if decl not in self.tables.results and isinstance(decl, syntax.Fragment):
+        if decl not in self.tables.results and isinstance(decl, declaration.Fragment):
             if decl in self._open:
                 return UNKNOWN
             self.check(decl)
         return self.tables.results[decl]
 
-    def returns_nothing(self, decl: syntax.Fragment) -> bool:
+    def returns_nothing(self, decl: declaration.Fragment) -> bool:
         return decl in self.tables.results and self.tables.results[decl] is None
 
     def check(self, function: Function) -> None:
@@ -153,7 +155,7 @@ class Functions:
                 help="end each path with `return ...`",
             )
 
-    def _check_extern_options(self, decl: syntax.Extern) -> None:
+    def _check_extern_options(self, decl: declaration.Extern) -> None:
         scope = Scope(self.tables, self.tables.homes[decl])
         expressions = Expressions(scope, self.consts, self.types, self)
         good = check_options(expressions, decl.options, EXTERN_OPTIONS, "extern")
@@ -164,4 +166,4 @@ class Functions:
 
 
 def _word(function: Function) -> str:
-    return "program" if isinstance(function, syntax.Program) else "fragment"
+    return "program" if isinstance(function, declaration.Program) else "fragment"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration
 from sglc.compiler.check.report import Report
 from sglc.compiler.diagnostics import Diagnostic, whole_file
 from sglc.compiler.parse import parse
@@ -20,12 +20,12 @@ from sglc.compiler.source import decode
 from sglc.ir.span import Source, Span
 
 Named = (
-    syntax.Const
-    | syntax.RecordDecl
-    | syntax.AliasDecl
-    | syntax.Extern
-    | syntax.Fragment
-    | syntax.Program
+    declaration.Const
+    | declaration.RecordDecl
+    | declaration.AliasDecl
+    | declaration.Extern
+    | declaration.Fragment
+    | declaration.Program
 )
 
 
@@ -34,7 +34,7 @@ class Declared:
     """A name that a file sees: what it means, and the import it came by (None for its own)."""
 
     decl: Named
-    via: syntax.Import | None = None
+    via: declaration.Import | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -42,10 +42,10 @@ class Module:
     """One source file. `names` and `aliases` are filled by `declarations.declare`."""
 
     path: Path | None  # None for text that lies in no file
-    file: syntax.File
-    imports: dict[syntax.Import, Module] = field(default_factory=dict)
+    file: declaration.File
+    imports: dict[declaration.Import, Module] = field(default_factory=dict)
     names: dict[str, Declared] = field(default_factory=dict)
-    aliases: dict[str, syntax.Import] = field(default_factory=dict)
+    aliases: dict[str, declaration.Import] = field(default_factory=dict)
     is_partial: bool = False  # an import failed: names that are missing may stand there
 
     @property
@@ -56,7 +56,7 @@ class Module:
     def named(self) -> Iterator[Named]:
         """The file's own declarations but imports, in order."""
         for decl in self.file.decls:
-            if not isinstance(decl, syntax.Import):
+            if not isinstance(decl, declaration.Import):
                 yield decl
 
     def find(self, name: str) -> Declared | None:
@@ -68,7 +68,7 @@ class Module:
         if imported is None or imported not in self.imports:
             return None
         found = self.imports[imported].names.get(rest)
-        if found is None or found.via is not None or isinstance(found.decl, syntax.Program):
+        if found is None or found.via is not None or isinstance(found.decl, declaration.Program):
             return None
         return Declared(found.decl, imported)
 
@@ -77,7 +77,7 @@ class Module:
         return [
             name
             for name, found in self.names.items()
-            if found.via is None and not isinstance(found.decl, syntax.Program)
+            if found.via is None and not isinstance(found.decl, declaration.Program)
         ]
 
 
@@ -114,7 +114,7 @@ class Loader:
         if path is not None:
             self._open.append(path.resolve())
         for decl in file.decls:
-            if isinstance(decl, syntax.Import):
+            if isinstance(decl, declaration.Import):
                 imported = self._import(decl, module)
                 if imported is None:
                     module.is_partial = True
@@ -125,7 +125,7 @@ class Loader:
         self.modules.append(module)
         return module
 
-    def _import(self, decl: syntax.Import, module: Module) -> Module | None:
+    def _import(self, decl: declaration.Import, module: Module) -> Module | None:
         shown = "".join(part for part in decl.path.parts if isinstance(part, str))
         if len(decl.path.parts) != 1 or decl.path.parts != (shown,):
             self.report.error(

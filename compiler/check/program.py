@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration
 from sglc.compiler.check.command_line import CommandLine
 from sglc.compiler.check.consts import Consts
 from sglc.compiler.check.declarations import declare
@@ -86,13 +86,15 @@ class _Check:
         for module in self.loader.modules:
             for decl in module.named():
                 match decl:
-                    case syntax.Const():
+                    case declaration.Const():
                         consts.evaluate(decl, decl.name)
-                    case syntax.RecordDecl() | syntax.AliasDecl():
+                    case declaration.RecordDecl() | declaration.AliasDecl():
                         types.declared(decl, decl.name)
         for module in self.loader.modules:
             for decl in module.named():
-                if isinstance(decl, syntax.Extern | syntax.Fragment | syntax.Program):
+                if isinstance(
+                    decl, declaration.Extern | declaration.Fragment | declaration.Program
+                ):
                     functions.declare(decl)
 
     def _functions(self) -> list[Function]:
@@ -100,14 +102,14 @@ class _Check:
             decl
             for module in self.loader.modules
             for decl in module.named()
-            if isinstance(decl, syntax.Fragment | syntax.Program)
+            if isinstance(decl, declaration.Fragment | declaration.Program)
         ]
 
     def _collect(
         self,
         functions: Functions,
-        chosen: syntax.Program | None,
-        fragments: list[syntax.Fragment],
+        chosen: declaration.Program | None,
+        fragments: list[declaration.Fragment],
     ) -> None:
         """What was found in bodies. That something is not supported yet, or not by this model,
         matters only where the chosen program and its fragments go."""
@@ -125,20 +127,20 @@ class _Check:
             warn_of_unused_gens(function, body.scope, self.tables, self.report)
             warn_of_trailing_spaces(function.body, self.report)
             warn_of_unused_lets(function, body.scope, self.tables, self.report)
-            if isinstance(function, syntax.Program):
+            if isinstance(function, declaration.Program):
                 warn_of_late_constants(function, self.tables, consts, self.report)
 
-    def _externs(self, own: tuple[Function, ...]) -> list[syntax.Extern]:
+    def _externs(self, own: tuple[Function, ...]) -> list[declaration.Extern]:
         """Those that the functions of the chosen program call, in the order met."""
         found = (callee for each in own for callee in callees(each.body, self.tables))
-        return list(dict.fromkeys(each for each in found if isinstance(each, syntax.Extern)))
+        return list(dict.fromkeys(each for each in found if isinstance(each, declaration.Extern)))
 
     def _checked(
         self,
         main: Module,
-        chosen: syntax.Program,
-        fragments: list[syntax.Fragment],
-        externs: list[syntax.Extern],
+        chosen: declaration.Program,
+        fragments: list[declaration.Fragment],
+        externs: list[declaration.Extern],
     ) -> CheckedProgram:
         own: tuple[Function, ...] = (chosen, *fragments)
         return CheckedProgram(
@@ -160,7 +162,7 @@ class _Check:
         return CompileErrors(self.report.found, self.loader.sources)
 
 
-def _unique_names(fragments: list[syntax.Fragment]) -> list[str]:
+def _unique_names(fragments: list[declaration.Fragment]) -> list[str]:
     """The fragments' names; of files that use the same one, with a number behind the later ones."""
     taken: dict[str, int] = {}
     names = []

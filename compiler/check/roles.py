@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check.appending import expressions_of
 from sglc.compiler.check.effects import calls
 from sglc.compiler.check.report import Report
@@ -56,9 +56,11 @@ class Roles:
     tables: Tables
     report: Report
     knows_model: bool = False
-    _ends: dict[tuple[syntax.Fragment, RoleState], RoleState | None] = field(default_factory=dict)
+    _ends: dict[tuple[declaration.Fragment, RoleState], RoleState | None] = field(
+        default_factory=dict
+    )
 
-    def check(self, functions: Sequence[Function], chosen: syntax.Program | None) -> None:
+    def check(self, functions: Sequence[Function], chosen: declaration.Program | None) -> None:
         """Programs, and fragments that nothing calls: a fresh context allows them the most."""
         if chosen is not None:
             self.knows_model = True
@@ -73,7 +75,7 @@ class Roles:
         _Walk(self, None, FRESH).function(function.body)
 
     def call(
-        self, fragment: syntax.Fragment, state: RoleState, call: syntax.Call
+        self, fragment: declaration.Fragment, state: RoleState, call: syntax.Call
     ) -> RoleState | None:
         """The state after a call in `state`; None when it never comes back."""
         entry = RoleState(state.role, state.is_used, False, state.place)
@@ -125,7 +127,7 @@ class _Walk:
                 if not isinstance(node, syntax.Call):
                     continue
                 callee = self.roles.tables.callees.get(node)
-                if not isinstance(callee, syntax.Fragment):
+                if not isinstance(callee, declaration.Fragment):
                     continue
                 if node in fresh:
                     self.roles.call(callee, FRESH, node)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check import flow, relations
 from sglc.compiler.check.declarations import kind_of
 from sglc.compiler.check.flow import State
@@ -268,7 +268,7 @@ class Scope:
 
     def visible(self) -> list[str]:
         """The names of values that could be meant here."""
-        consts = [n for n, d in self.module.names.items() if isinstance(d.decl, syntax.Const)]
+        consts = [n for n, d in self.module.names.items() if isinstance(d.decl, declaration.Const)]
         local = [name for names in self.locals for name in names]
         bound = [name for name in self.here.maybe if "." not in name]
         return [*local, *bound, *consts, *self.module.aliases]

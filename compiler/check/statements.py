@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check import appending, forks, narrowing, relations
 from sglc.compiler.check.any_order import check_any_order
 from sglc.compiler.check.expressions import Expressions
@@ -154,7 +154,7 @@ class Statements:
         if not isinstance(call, syntax.Call):
             return
         callee = self.expressions.tables.callees.get(call)
-        if isinstance(callee, syntax.Fragment) and self.expressions.functions.returns_nothing(
+        if isinstance(callee, declaration.Fragment) and self.expressions.functions.returns_nothing(
             callee
         ):
             self.report.error(
@@ -171,7 +171,7 @@ class Statements:
         callee = (
             self.expressions.tables.callees.get(value) if isinstance(value, syntax.Call) else None
         )
-        if isinstance(callee, syntax.Fragment | syntax.Extern):
+        if isinstance(callee, declaration.Fragment | declaration.Extern):
             return
         if isinstance(value, syntax.Call) and callee is None:
             return  # reported where the call was looked at

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check.modules import Module
 from sglc.compiler.check.report import Report
 from sglc.compiler.checked import Callee, Meta
@@ -15,7 +15,7 @@ from sglc.ir.host.expr import Value
 from sglc.ir.types import UNKNOWN, Type
 from sglc.runtime.model.spec import ModelSpec
 
-Function = syntax.Program | syntax.Fragment
+Function = declaration.Program | declaration.Fragment
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Tables:
     callees: dict[syntax.Call, Callee] = field(default_factory=dict)
     consts: dict[syntax.Node, Value] = field(default_factory=dict)
     metas: dict[syntax.Attribute, Meta] = field(default_factory=dict)
-    results: dict[Function | syntax.Extern, Type | None] = field(default_factory=dict)
+    results: dict[Function | declaration.Extern, Type | None] = field(default_factory=dict)
     used: set[syntax.Node] = field(default_factory=set)
     homes: dict[syntax.Node, Module] = field(default_factory=dict)  # declaration -> its file
 

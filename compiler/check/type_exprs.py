@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check import patterns, relations
 from sglc.compiler.check.builtins import TYPE_NAMES
 from sglc.compiler.check.declarations import kind_of
@@ -50,14 +50,16 @@ class Types:
     sources: Sequence[Source]
     const_value: ConstValue
     _declared: dict[syntax.Node, Type] = field(default_factory=dict)
-    _open: list[syntax.RecordDecl | syntax.AliasDecl] = field(default_factory=list)
+    _open: list[declaration.RecordDecl | declaration.AliasDecl] = field(default_factory=list)
 
     def resolve(self, expr: syntax.TypeExpr, module: Module) -> Type:
         found = self._resolve(expr, module)
         self.tables.types[expr] = found
         return found
 
-    def declared(self, decl: syntax.RecordDecl | syntax.AliasDecl, at: syntax.Node) -> Type:
+    def declared(
+        self, decl: declaration.RecordDecl | declaration.AliasDecl, at: syntax.Node
+    ) -> Type:
         """The type that a declaration means; `at` is where it is asked for."""
         if decl in self._declared:
             return self._declared[decl]
@@ -66,7 +68,7 @@ class Types:
             return UNKNOWN
         self._open.append(decl)
         module = self.tables.homes[decl]
-        if isinstance(decl, syntax.AliasDecl):
+        if isinstance(decl, declaration.AliasDecl):
             found = self.resolve(decl.type, module)
         else:
             found = self._record(decl, module)
@@ -121,13 +123,13 @@ class Types:
                 self._error("E0212", message, name, "not found", help=help)
             return UNKNOWN
         self.tables.used.update(n for n in (found.decl, found.via) if n is not None)
-        if isinstance(found.decl, syntax.RecordDecl | syntax.AliasDecl):
+        if isinstance(found.decl, declaration.RecordDecl | declaration.AliasDecl):
             return self.declared(found.decl, name)
         message = f"`{name.text}` is {kind_of(found.decl)}, not a type"
         self._error("E0208", message, name, "a type is wanted here")
         return UNKNOWN
 
-    def _record(self, decl: syntax.RecordDecl, module: Module) -> Type:
+    def _record(self, decl: declaration.RecordDecl, module: Module) -> Type:
         fields: dict[str, Type] = {}
         places: dict[str, syntax.Node] = {}
         for item in decl.fields:
@@ -279,7 +281,9 @@ class Types:
                 help="compile for a vision model, or pass a description as `str`",
             )
 
-    def _report_cycle(self, decl: syntax.RecordDecl | syntax.AliasDecl, at: syntax.Node) -> None:
+    def _report_cycle(
+        self, decl: declaration.RecordDecl | declaration.AliasDecl, at: syntax.Node
+    ) -> None:
         cycle = [*self._open[self._open.index(decl) :], decl]
         names = " -> ".join(f"`{d.name.text}`" for d in cycle)
         message = f"the type `{decl.name.text}` contains itself: {names}"

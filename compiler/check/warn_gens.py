@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check.appending import expressions_of
 from sglc.compiler.check.effects import generates
 from sglc.compiler.check.flow import blocks, statements
@@ -20,7 +20,7 @@ def warn_of_unused_gens(function: Function, scope: Scope, tables: Tables, report
     """A gen is of use by its value, or by its text when something is generated after it in the
     same context. A fragment's caller may go on; a program without `return` yields its names."""
     _Usefulness(function, scope, tables, report).block(
-        function.body, isinstance(function, syntax.Fragment)
+        function.body, isinstance(function, declaration.Fragment)
     )
 
 
@@ -28,7 +28,7 @@ class _Usefulness:
     """A walk from the end of a body: is the context at this point still looked at?"""
 
     def __init__(self, function: Function, scope: Scope, tables: Tables, report: Report) -> None:
-        is_program = isinstance(function, syntax.Program)
+        is_program = isinstance(function, declaration.Program)
         self.is_fragment = not is_program
         self.yields_names = is_program and tables.results.get(function) is None
         self.tables = tables

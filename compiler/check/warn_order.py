@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check.consts import Consts
 from sglc.compiler.check.report import Report
 from sglc.compiler.check.tables import Tables
@@ -15,7 +15,7 @@ MIN_CHARACTERS = 256  # where no model says what a token is
 
 
 def warn_of_late_constants(
-    program: syntax.Program, tables: Tables, consts: Consts, report: Report
+    program: declaration.Program, tables: Tables, consts: Consts, report: Report
 ) -> None:
     """Looks at the text up to the first statement that is not simply appended; one warning."""
     first: syntax.Node | None = None

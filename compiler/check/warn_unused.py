@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.check.declarations import kind_of
 from sglc.compiler.check.flow import statements
 from sglc.compiler.check.modules import Module
@@ -18,7 +18,7 @@ def warn_of_unused_declarations(module: Module, tables: Tables, report: Report) 
         if decl not in tables.used:
             report.warning("W0106", "this import is not used", decl.path, "nothing of it is named")
     for named in module.named():
-        if not isinstance(named, syntax.Program) and named not in tables.used:
+        if not isinstance(named, declaration.Program) and named not in tables.used:
             what = kind_of(named).split(" ")[1]
             message = f"the {what} `{named.name.text}` is not used"
             report.warning("W0106", message, named.name, "nothing refers to it")
@@ -27,7 +27,7 @@ def warn_of_unused_declarations(module: Module, tables: Tables, report: Report) 
 def warn_of_unused_lets(function: Function, scope: Scope, tables: Tables, report: Report) -> None:
     """A value that is computed and never read, unless the program yields its names, computing it
     does something, or its name starts with `_`."""
-    if isinstance(function, syntax.Program) and tables.results.get(function) is None:
+    if isinstance(function, declaration.Program) and tables.results.get(function) is None:
         return
     effects = {
         stmt.name.text

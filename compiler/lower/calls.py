@@ -6,21 +6,22 @@ task of its own.
 
 from __future__ import annotations
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.lower.fit import fitted
 from sglc.compiler.lower.frame import Frame
 from sglc.compiler.lower.records import keeps_whole
 from sglc.ir import ops
 from sglc.ir.types import NULL, Type
+from sglc.ir.value_type import ContextType
 
 
 def lower_call(frame: Frame, call: syntax.Call, name: str) -> ops.Value:
     """The value of calling a fragment or extern here; null for one that returns none."""
     callee = frame.checked.callees[call]
-    if isinstance(callee, syntax.Fragment):
+    if isinstance(callee, declaration.Fragment):
         args = _arguments(frame, call, callee.params)
         return _call_fragment(frame, call, callee, frame.context, args, name)
-    assert isinstance(callee, syntax.Extern)
+    assert isinstance(callee, declaration.Extern)
     args = _arguments(frame, call, callee.params)
     result = frame.value(frame.checked.results[callee] or NULL, name)
     extern = frame.checked.externs[callee]
@@ -45,14 +46,14 @@ def run_here(frame: Frame, node: syntax.Run) -> ops.Value:
 
 def _run_arguments(frame: Frame, node: syntax.Run) -> tuple[ops.Value, ...]:
     callee = frame.checked.callees[node.call]
-    assert isinstance(callee, syntax.Fragment)
+    assert isinstance(callee, declaration.Fragment)
     return _arguments(frame, node.call, callee.params)
 
 
 def _start(frame: Frame, node: syntax.Run, args: tuple[ops.Value, ...]) -> ops.Value:
     """Call the fragment on an empty context; the current one stays as it is."""
     callee = frame.checked.callees[node.call]
-    assert isinstance(callee, syntax.Fragment)
+    assert isinstance(callee, declaration.Fragment)
     outer, start = frame.context, frame.new_context(None)
     frame.emit(ops.Start(start, node.span))
     value = _call_fragment(frame, node.call, callee, start, args)
@@ -63,13 +64,13 @@ def _start(frame: Frame, node: syntax.Run, args: tuple[ops.Value, ...]) -> ops.V
 def _call_fragment(
     frame: Frame,
     call: syntax.Call,
-    fragment: syntax.Fragment,
+    fragment: declaration.Fragment,
     source: ops.Value,
     args: tuple[ops.Value, ...],
     name: str = "",
 ) -> ops.Value:
     """Emit the call on `source`, which makes its result the current context."""
-    assert isinstance(source.type, ops.ContextType)
+    assert isinstance(source.type, ContextType)
     role = source.type.role
     returned: Type | None = frame.checked.results[fragment]
     context = frame.new_context(role)
@@ -91,7 +92,7 @@ def _call_fragment(
 
 
 def _arguments(
-    frame: Frame, call: syntax.Call, params: tuple[syntax.Param, ...]
+    frame: Frame, call: syntax.Call, params: tuple[declaration.Param, ...]
 ) -> tuple[ops.Value, ...]:
     """The arguments in the order of the parameters, evaluated in the order written."""
     by_name = {param.name.text: param for param in params}

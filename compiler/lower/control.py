@@ -16,6 +16,7 @@ from sglc.compiler.lower.unpack import as_list, item_type, unpack
 from sglc.ir import ops
 from sglc.ir.host import expr as host
 from sglc.ir.types import INT, GroupType, ListType
+from sglc.ir.value_type import BranchesType
 
 # what a joined group needs beside its value: its branches' contexts, and where they began
 
@@ -145,7 +146,7 @@ def lower_fork(frame: Frame, node: syntax.Fork) -> None:
     values = (branch.context, *(branch.names[field] for field in fields))
     body = branch.region(ops.Yield(values), (start, item, index))
     group = frame.value(type, node.group.text)
-    contexts = frame.value(ops.BranchesType(frame.role))
+    contexts = frame.value(BranchesType(frame.role))
     base = frame.context
     frame.emit(ops.Fork(group, contexts, base, items, fields, body, node.span))
     frame.bind(group.name, group)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.checked import Builtin
 from sglc.compiler.host import to_host
 from sglc.compiler.lower import calls, comprehensions, lazy
@@ -74,7 +74,9 @@ def _lower_effects(
     match node:
         case syntax.Run():
             given[node] = calls.lower_run(frame, node, name)
-        case syntax.Call() if isinstance(checked.callees[node], syntax.Fragment | syntax.Extern):
+        case syntax.Call() if isinstance(
+            checked.callees[node], declaration.Fragment | declaration.Extern
+        ):
             given[node] = calls.lower_call(frame, node, name)
         case syntax.Call() if checked.callees[node] == Builtin("try"):
             given[node] = lazy.lower_try(frame, node, name)

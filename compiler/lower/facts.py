@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import cast
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.checked import Builtin, CheckedProgram
 from sglc.ir.types import GroupType
 
-Owner = syntax.Program | syntax.Fragment
+Owner = declaration.Program | declaration.Fragment
 
 
 def children(node: syntax.Node) -> list[syntax.Node]:
@@ -83,7 +83,7 @@ def appends(node: syntax.Node, checked: CheckedProgram) -> bool:
             return any(appends(child, checked) for child in children(call))
         case syntax.Fork(items=items):
             return appends(items, checked)
-        case syntax.Call() if isinstance(checked.callees[node], syntax.Fragment):
+        case syntax.Call() if isinstance(checked.callees[node], declaration.Fragment):
             return True
     return any(appends(child, checked) for child in children(node))
 

@@ -11,6 +11,7 @@ from sglc.ir import ops
 from sglc.ir.host import expr as host
 from sglc.ir.span import Span
 from sglc.ir.types import FloatType, JsonType, ListType, OptionalType, RecordType, Type
+from sglc.ir.value_type import ValueType
 
 
 def fitted(frame: Frame, value: ops.Value, wanted: Type, span: Span | None) -> ops.Value:
@@ -32,7 +33,7 @@ def holds_floats(type: Type) -> bool:
     return False
 
 
-def _holds_json(type: ops.ValueType) -> bool:
+def _holds_json(type: ValueType) -> bool:
     match type:
         case JsonType():
             return True

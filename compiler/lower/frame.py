@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.checked import CheckedProgram
 from sglc.compiler.lower import facts
 from sglc.compiler.sample import Sample
@@ -22,6 +22,7 @@ from sglc.ir.host import expr as host
 from sglc.ir.note import PassNote
 from sglc.ir.span import Span
 from sglc.ir.types import BOOL, FLOAT, INT, NULL, STR, Type
+from sglc.ir.value_type import ContextType, ValueType
 from sglc.passes.stages import Stage
 
 CONTEXT = ""  # the name of the current context among the names of a frame
@@ -41,7 +42,7 @@ class Unit(Protocol):
     @property
     def notes(self) -> list[PassNote]: ...
 
-    def fragment(self, fragment: syntax.Fragment, role: str | None, keeps_whole: bool) -> str:
+    def fragment(self, fragment: declaration.Fragment, role: str | None, keeps_whole: bool) -> str:
         """The IR name of `fragment` for contexts in which `role` stands open, and for callers whose
         defaults keep records whole or do not."""
         ...
@@ -109,7 +110,7 @@ class Frame:
     @property
     def role(self) -> str | None:
         """The role that stands open."""
-        assert isinstance(self.context.type, ops.ContextType)
+        assert isinstance(self.context.type, ContextType)
         return self.context.type.role
 
     def child(self, *, round: ops.Value | None = None, loop: Loop | None = None) -> Frame:
@@ -130,11 +131,11 @@ class Frame:
         """Lower statements; the terminator in which they end, or None when they fall through."""
         return self.scope.lower_block(self, block)
 
-    def value(self, type: ops.ValueType, name: str = "") -> ops.Value:
+    def value(self, type: ValueType, name: str = "") -> ops.Value:
         return ops.Value(next(self.scope.ids), type, name)
 
     def new_context(self, role: str | None) -> ops.Value:
-        return self.value(ops.ContextType(role))
+        return self.value(ContextType(role))
 
     def emit(self, op: ops.Op) -> None:
         self.code.append(op)

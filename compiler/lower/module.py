@@ -8,7 +8,7 @@ Law: the module is a function of the checked program alone; nothing depends on h
 
 from __future__ import annotations
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration
 from sglc.compiler.checked import CheckedProgram
 from sglc.compiler.lower import facts
 from sglc.compiler.lower.constant import constant_expr, constant_value
@@ -39,9 +39,9 @@ class _Lowering:
         self.checked = checked
         self.sample = sample
         self.notes: list[PassNote] = []
-        self.wanted: dict[tuple[syntax.Fragment, str | None, bool], str] = {}
+        self.wanted: dict[tuple[declaration.Fragment, str | None, bool], str] = {}
 
-    def fragment(self, fragment: syntax.Fragment, role: str | None, keeps_whole: bool) -> str:
+    def fragment(self, fragment: declaration.Fragment, role: str | None, keeps_whole: bool) -> str:
         marks = [] if role is None else [role]
         marks += ["whole"] if keeps_whole else []
         name = "@".join((self.checked.fragments[fragment], *marks))
@@ -82,7 +82,7 @@ class _Lowering:
             value = frame.value(self.checked.types[param.type], param.name.text)
             frame.scope.stages[value.id] = Stage.INPUT
             # what a fragment is called with is not known here, so it is under no parameter's name
-            name = value.name if isinstance(owner, syntax.Program) else ""
+            name = value.name if isinstance(owner, declaration.Program) else ""
             frame.scope.origins[value.id] = frozenset([name])
             frame.names[param.name.text] = value
             params.append(value)
@@ -90,14 +90,14 @@ class _Lowering:
         return frame, params, context
 
     def _fragment(
-        self, fragment: syntax.Fragment, role: str | None, keeps_whole: bool, name: str
+        self, fragment: declaration.Fragment, role: str | None, keeps_whole: bool, name: str
     ) -> Function:
         frame, params, context = self._enter(fragment, role, keeps_whole)
         end = lower_block(frame, fragment.body) or lower_return(frame, fragment)
         body = frame.region(end, (context, *params))
         return Function(name, body, result=self.checked.results[fragment])
 
-    def _program(self, program: syntax.Program) -> Function:
+    def _program(self, program: declaration.Program) -> Function:
         frame, params, context = self._enter(program, None)
         frame.emit(ops.Start(context, program.name.span))
         end = lower_block(frame, program.body) or lower_return(frame, program)
@@ -126,7 +126,7 @@ class _Lowering:
         return list(declared.values())
 
 
-def _default(param: syntax.Param, checked: CheckedProgram) -> host.Expr | None:
+def _default(param: declaration.Param, checked: CheckedProgram) -> host.Expr | None:
     if param.default is None:
         return None
     value, wanted = constant_expr(param.default, checked), checked.types[param.type]

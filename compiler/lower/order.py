@@ -16,7 +16,7 @@ order depends neither on the data that the plan is run on nor on passes.
 
 from __future__ import annotations
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.lower.facts import is_effect, walk
 from sglc.compiler.lower.frame import Frame
 from sglc.ir.note import PassNote
@@ -46,7 +46,7 @@ def _rank(frame: Frame, statement: syntax.Stmt) -> tuple[Stage, int]:
                 latest = max(latest, frame.stage(value))
                 origins |= frame.origins(value)
         elif isinstance(node, syntax.Call) and is_effect(node, frame.checked):
-            is_extern = isinstance(frame.checked.callees[node], syntax.Extern)
+            is_extern = isinstance(frame.checked.callees[node], declaration.Extern)
             latest = Stage.GEN if is_extern else latest
     sample = frame.scope.unit.sample
     if sample is None or latest is not Stage.INPUT:

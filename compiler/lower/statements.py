@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.lower import appending, control, order
 from sglc.compiler.lower.facts import Owner
 from sglc.compiler.lower.fit import fitted
@@ -112,7 +112,7 @@ def lower_return(frame: Frame, node: syntax.Return | Owner) -> ops.Leave:
         if owner.result is not None:
             value = fitted(frame, value, frame.checked.types[owner.result], node.value.span)
     appending.close_role(frame, frame.scope.role, node)
-    if value is None and isinstance(owner, syntax.Program):
+    if value is None and isinstance(owner, declaration.Program):
         # a program that returns no value yields its names
         yields_names = frame.checked.results[owner] is None
         value = _bound_names(frame) if yields_names else frame.constant(None, node.span)

@@ -8,6 +8,7 @@ from sglc.ir import ops
 from sglc.ir.host import expr as host
 from sglc.ir.span import Span
 from sglc.ir.types import JSON, STR, BranchType, GroupType, ListType, StrType, TupleType, Type
+from sglc.ir.value_type import ValueType
 
 Targets = tuple[syntax.Identifier, ...]
 
@@ -21,7 +22,7 @@ def as_list(frame: Frame, value: ops.Value, span: Span) -> ops.Value:
     return frame.let(listed, (value,), ListType(item_type(value.type)), span)
 
 
-def item_type(items: ops.ValueType) -> Type:
+def item_type(items: ValueType) -> Type:
     """The type of an item of what `as_list` takes or gives."""
     match items:
         case ListType(item=item):

@@ -9,8 +9,9 @@ from sglc.ir import graph, ops
 from sglc.ir.checks.operands import is_host
 from sglc.ir.checks.shown import shown
 from sglc.ir.module import Function
-from sglc.ir.ops import BranchesType, ContextType, Op, Region, Value, ValueType
+from sglc.ir.ops import Op, Region, Value
 from sglc.ir.types import IntType
+from sglc.ir.value_type import BranchesType, ContextType, ValueType
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from sglc.ir import graph, ops
 from sglc.ir.checks.operands import is_host
 from sglc.ir.checks.shown import shown
 from sglc.ir.module import Module
-from sglc.ir.ops import ContextType, Region
+from sglc.ir.ops import Region
+from sglc.ir.value_type import ContextType
 
 
 def one_program(module: Module) -> Iterator[str]:

@@ -12,9 +12,10 @@ from sglc.ir.host.functions import FUNCTIONS
 from sglc.ir.host.operators import BINARY, UNARY
 from sglc.ir.host.walk import parts, subexpressions
 from sglc.ir.module import Function
-from sglc.ir.ops import BranchesType, ContextType, Op, Value
+from sglc.ir.ops import Op, Value
 from sglc.ir.textual.printer import value_text
 from sglc.ir.types import IntType
+from sglc.ir.value_type import BranchesType, ContextType
 
 # fields that hold a context; `Join.branches` and `Fork.contexts` hold those of a fork
 _CONTEXT_FIELDS: dict[type, tuple[str, ...]] = {

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from sglc.ir import ops
 from sglc.ir.checks.shown import shown
-from sglc.ir.ops import BranchesType, ContextType, Op, Value
+from sglc.ir.ops import Op, Value
+from sglc.ir.value_type import BranchesType, ContextType
 
 
 def role(value: Value) -> str | None:

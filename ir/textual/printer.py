@@ -17,6 +17,7 @@ from sglc.ir.ops import Op, PathItem, Region, Terminator, Value
 from sglc.ir.textual.exprs import expr_text
 from sglc.ir.textual.scanner import name_text
 from sglc.ir.textual.types import RecordNames, fields_text, type_text
+from sglc.ir.value_type import ValueType
 
 _VALUE_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -104,7 +105,7 @@ class Printer:
             text if default is None else f"{text} = {expr_text(default, '${}'.format, self.type)}"
         )
 
-    def type(self, type: ops.ValueType) -> str:
+    def type(self, type: ValueType) -> str:
         return type_text(type, self.records)
 
     def definition(self, value: Value) -> str:

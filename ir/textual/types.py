@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from sglc.ir import types as t
-from sglc.ir.ops import BranchesType, ContextType, ValueType
 from sglc.ir.textual.scanner import Scanner, name_text
+from sglc.ir.value_type import BranchesType, ContextType, ValueType
 
 _ROLE = re.compile(r"\w+")
 _BARE = re.compile(r"[^\W\d][\w.]*")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.parse import parse
 from sglc.ir.span import Source
 
 
-def parsed(text: str) -> syntax.File:
+def parsed(text: str) -> declaration.File:
     file, diagnostics = parse(Source("t.sgl", text), 0)
     assert not diagnostics, [d.message for d in diagnostics]
     assert file is not None
@@ -20,7 +20,7 @@ def parsed(text: str) -> syntax.File:
 def body(statements: str) -> syntax.Block:
     lines = "".join(f"    {line}\n" for line in statements.split("\n"))
     (program,) = parsed("program p():\n" + lines).decls
-    assert isinstance(program, syntax.Program)
+    assert isinstance(program, declaration.Program)
     return program.body
 
 
@@ -35,7 +35,7 @@ def expression(text: str) -> Any:
 
 def type_(text: str) -> Any:
     (alias,) = parsed(f"type T = {text}").decls
-    assert isinstance(alias, syntax.AliasDecl)
+    assert isinstance(alias, declaration.AliasDecl)
     return alias.type
 
 

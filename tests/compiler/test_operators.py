@@ -5,7 +5,7 @@ import ast
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.parse import parse
 from sglc.ir.span import Source
 
@@ -62,7 +62,7 @@ def test_rows_are_read_as_python_reads_them(row: str) -> None:
     file, found = parse(Source("p.sgl", f"{HEAD}{row}\n"), 0)
     assert file is not None, found
     (program,) = file.decls
-    assert isinstance(program, syntax.Program)
+    assert isinstance(program, declaration.Program)
     (let,) = program.body
     assert isinstance(let, syntax.Let)
     assert ours(let.value) == pythons(ast.parse(row, mode="eval").body)

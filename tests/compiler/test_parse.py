@@ -13,7 +13,7 @@ from parsing import (
     statement,
 )
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.ir.span import Span
 
 TASTE = '''\
@@ -71,7 +71,7 @@ def test_the_taste_parses() -> None:
         *("Import", "Const", "Const", "RecordDecl", "Extern", "Fragment", "Program")
     ]
     program = file.decls[-1]
-    assert isinstance(program, syntax.Program)
+    assert isinstance(program, declaration.Program)
     assert [type(s).__name__ for s in program.body] == [
         *("Defaults", "Role", "Role", "Fork", "Role", "Role", "Return")
     ]
@@ -137,7 +137,7 @@ def test_files_without_declarations(text: str) -> None:
 def test_span_of_a_statement(text: str, expected: str) -> None:
     source = "program p():\n" + "".join(f"    {line}\n" for line in text.split("\n"))
     (program,) = parsed(source).decls
-    assert isinstance(program, syntax.Program)
+    assert isinstance(program, declaration.Program)
     assert text_at(source, program.body[0].span) == expected
 
 
@@ -156,7 +156,7 @@ def test_spans_inside_strings() -> None:
             for field in dataclasses.fields(node):
                 visit(getattr(node, field.name))
 
-    assert isinstance(program, syntax.Program)
+    assert isinstance(program, declaration.Program)
     role = program.body[0]
     assert isinstance(role, syntax.Role)
     text = role.body[0]
@@ -174,7 +174,7 @@ def test_spans_inside_strings() -> None:
 def test_spans_behind_a_triple_quoted_string() -> None:
     source = 'program p():\n    user """\n      a\n       {b}\n      """\n    gen x\n'
     (program,) = parsed(source).decls
-    assert isinstance(program, syntax.Program)
+    assert isinstance(program, declaration.Program)
     role, gen = program.body
     assert text_at(source, gen.span) == "gen x"
     assert isinstance(role, syntax.Role) and isinstance(role.body[0], syntax.Text)

@@ -16,7 +16,7 @@ from parsing import (
     type_,
 )
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.parse import parse
 from sglc.ir.span import Source
 
@@ -52,7 +52,7 @@ def test_extern() -> None:
 )
 def test_options_behind_a_type(result: str, num_args: int, num_options: int) -> None:
     (extern,) = parsed(f"extern f() -> {result}").decls
-    assert isinstance(extern, syntax.Extern)
+    assert isinstance(extern, declaration.Extern)
     assert isinstance(extern.result, syntax.NamedType)
     assert (len(extern.result.args), len(extern.options)) == (num_args, num_options)
     gen = statement(f"gen x: {result}")
@@ -198,7 +198,7 @@ def test_reserved_words_are_fields_only(word: str) -> None:
     assert parse(Source("t", f"program p():\n    let {word} = 3\n"), 0)[1]
     assert shape(expression(f"x.{word}")) == ("Attribute", NAME("x"), ("Identifier", word))
     (record,) = parsed(f"type T:\n    {word}: int\n").decls
-    assert isinstance(record, syntax.RecordDecl)
+    assert isinstance(record, declaration.RecordDecl)
     assert record.fields[0].name.text == word
 
 

@@ -9,6 +9,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sglc.compiler import declaration as d
 from sglc.compiler import syntax as s
 from sglc.compiler.parse import parse
 from sglc.ir.span import Source, Span
@@ -167,26 +168,26 @@ def statement(n: s.Stmt) -> list[str]:
             return [f"defaults {', '.join(map(keyword, opts))}"]
 
 
-def declaration(n: s.Decl) -> list[str]:
+def declaration(n: d.Decl) -> list[str]:
     match n:
-        case s.Import(path=path, alias=alias):
+        case d.Import(path=path, alias=alias):
             return [f"import {string(path)}" + (f" as {alias.text}" if alias else "")]
-        case s.Const(name=name, value=value):
+        case d.Const(name=name, value=value):
             return [f"const {name.text} = {expr(value)}"]
-        case s.AliasDecl(name=name, type=t):
+        case d.AliasDecl(name=name, type=t):
             return [f"type {name.text} = {type_(t)}"]
-        case s.RecordDecl(name=name, fields=fields):
+        case d.RecordDecl(name=name, fields=fields):
             lines = [f"    {field.name.text}: {type_(field.type)}" for field in fields]
             return [f"type {name.text}:", *lines]
-        case s.Extern(is_pure=is_pure, options=opts):
+        case d.Extern(is_pure=is_pure, options=opts):
             return [("pure " if is_pure else "") + f"extern {signature(n)}{options(opts)}"]
-        case s.Fragment(body=body):
+        case d.Fragment(body=body):
             return block(f"def {signature(n)}", body)
-        case s.Program(body=body):
+        case d.Program(body=body):
             return block(f"program {signature(n)}", body)
 
 
-def signature(n: s.Extern | s.Fragment | s.Program) -> str:
+def signature(n: d.Extern | d.Fragment | d.Program) -> str:
     params = [
         f"{p.name.text}: {type_(p.type)}" + (f" = {expr(p.default)}" if p.default else "")
         for p in n.params
@@ -337,15 +338,15 @@ def compound(inside: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
 
 
 bodies = tuples(st.recursive(simple, compound, max_leaves=4), 1, 3)
-params = tuples(node(s.Param, names, types, maybe(expressions)))
+params = tuples(node(d.Param, names, types, maybe(expressions)))
 declarations = st.one_of(
-    node(s.Import, plain_strings, maybe(names)),
-    node(s.Const, names, expressions),
-    node(s.AliasDecl, names, types),
-    node(s.RecordDecl, names, tuples(node(s.RecordField, fields, types), 1)),
-    node(s.Extern, names, params, maybe(types), options_, st.booleans()),
-    node(s.Fragment, names, params, maybe(types), bodies),
-    node(s.Program, names, params, maybe(types), bodies),
+    node(d.Import, plain_strings, maybe(names)),
+    node(d.Const, names, expressions),
+    node(d.AliasDecl, names, types),
+    node(d.RecordDecl, names, tuples(node(d.RecordField, fields, types), 1)),
+    node(d.Extern, names, params, maybe(types), options_, st.booleans()),
+    node(d.Fragment, names, params, maybe(types), bodies),
+    node(d.Program, names, params, maybe(types), bodies),
 )
 
 
@@ -361,7 +362,7 @@ def shape(n: object) -> object:
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(tuples(declarations, 1, 3))
-def test_what_is_printed_is_read_back(decls: tuple[s.Decl, ...]) -> None:
+def test_what_is_printed_is_read_back(decls: tuple[d.Decl, ...]) -> None:
     text = "\n".join(line for decl in decls for line in declaration(decl)) + "\n"
     file, diagnostics = parse(Source("t", text), 0)
     assert file is not None, (text, [d.message for d in diagnostics])

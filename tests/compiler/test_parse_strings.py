@@ -12,7 +12,7 @@ from parsing import (
     shape,
 )
 
-from sglc.compiler import syntax
+from sglc.compiler import declaration, syntax
 from sglc.compiler.parse import parse
 from sglc.ir.span import Source
 
@@ -41,7 +41,7 @@ def test_strings(text: str, parts: tuple[object, ...] | None) -> None:
         return
     assert file is not None
     (const,) = file.decls
-    assert isinstance(const, syntax.Const) and isinstance(const.value, syntax.String)
+    assert isinstance(const, declaration.Const) and isinstance(const.value, syntax.String)
     assert const.value.parts == parts
 
 

@@ -15,9 +15,10 @@ from sglc.ir import types as t
 from sglc.ir.host import expr as e
 from sglc.ir.host.expr import Expr
 from sglc.ir.module import ExternDecl, Function, Module, Param
-from sglc.ir.ops import ContextType, Leave, Let, Region, Start, Value
+from sglc.ir.ops import Leave, Let, Region, Start, Value
 from sglc.ir.testing import random_module
 from sglc.ir.text import IRSyntaxError, parse_module, print_module
+from sglc.ir.value_type import ContextType
 
 WORDS = st.sampled_from(["a", "b_2", "é"])
 ODD_TEXT = st.text(st.sampled_from("a\"{}\\\n;#% é:'\t"), max_size=6)
