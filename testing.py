@@ -200,10 +200,15 @@ class ToldEngine:
         self._waiting.pop(request, None)
 
     def step(self) -> list[Result]:
-        requests = sorted(self._waiting, key=lambda request: request.order)
-        self._waiting.clear()
+        requests = self.due()
+        for request in requests:
+            del self._waiting[request]
         self.stats.steps += 1
         return [self.reply(request) for request in requests]
+
+    def due(self) -> list[Request]:
+        """What of all that waits the next step answers, in order: all of it."""
+        return sorted(self._waiting, key=lambda request: request.order)
 
     def reply(self, request: Request) -> Result:
         """The result of one request."""

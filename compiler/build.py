@@ -1,4 +1,4 @@
-"""Declarations, types and statements: from the grammar's tree to declaration.py and syntax.py, one method a rule.
+"""Declarations, types and statements: from the grammar's tree to nodes, one method a rule.
 
 Law: the span of a node is what was written; that of a statement with a block is its header.
 Knows nothing about recovery: it sees only text that parsed.

@@ -1,4 +1,4 @@
-"""Expressions and literals: from the grammar's tree to syntax.py, one method a rule.
+"""Expressions and literals: from the grammar's tree to nodes, one method a rule.
 
 Law: a node says what was written and where. What is wrong inside literals and argument lists is
 collected; the node is then a filler, and the file is refused as a whole.

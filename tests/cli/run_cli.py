@@ -12,7 +12,7 @@ import time
 from sglc import testing
 from sglc.cli import command
 from sglc.runtime import session
-from sglc.runtime.engine.request import Result
+from sglc.runtime.engine.request import Request
 
 
 def answer(question: testing.Question) -> str:
@@ -24,22 +24,19 @@ def answer(question: testing.Question) -> str:
 MODEL = testing.Model(answer)
 
 
-class SlowEngine(testing.ToldEngine):
-    """Answers one request a step."""
+class OneByOne(testing.ToldEngine):
+    """Answers one request a step, each after `seconds`."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(MODEL.answer)
-        self._seconds = seconds
+    seconds = 0.0
 
-    def step(self) -> list[Result]:
-        time.sleep(self._seconds)
-        request = next(iter(self._waiting))
-        del self._waiting[request]
-        return [self.reply(request)]
+    def due(self) -> list[Request]:
+        time.sleep(self.seconds)
+        return [*self._waiting][:1]
 
 
 def use_testing_model(seconds: float) -> None:
-    opened = session.Session(MODEL.spec, lambda options: SlowEngine(seconds))
+    OneByOne.seconds = seconds
+    opened = session.Session(MODEL.spec, lambda options: OneByOne(MODEL.answer))
     session.open_session = lambda name, progress=None: opened
 
 

@@ -13,7 +13,7 @@ from sglc import testing
 from sglc.codegen.instruction import Append, Gen, Return, Start
 from sglc.codegen.plan import LengthBounds, Param, Plan
 from sglc.ir.types import STR
-from sglc.runtime.engine.request import Result
+from sglc.runtime.engine.request import Request
 from sglc.runtime.job import Job, run_job
 
 MODEL = testing.Model(lambda question: hashlib.sha256(question.prompt.encode()).hexdigest())
@@ -58,12 +58,9 @@ class SlowEngine(testing.ToldEngine):
         super().__init__(MODEL.answer)
         self._seconds = seconds
 
-    def step(self) -> list[Result]:
+    def due(self) -> list[Request]:
         time.sleep(self._seconds)
-        chosen = list(self._waiting)[::-3]
-        for request in chosen:
-            del self._waiting[request]
-        return [self.reply(request) for request in chosen]
+        return [*self._waiting][::-3]
 
 
 if __name__ == "__main__":
