@@ -5,7 +5,7 @@
 All with the weights of the embedded model. `tokens`: greedy tokens of 50 prompts in fp32 against
 the CPU's. `logits`: errors of bf16 logits against float64, beside those of transformers in bf16 on
 the same weights. `repeats`: sampled rows run twice, in another order and with other batches: how
-many outputs differ, by default and with --deterministic, and what the latter costs.
+many outputs differ, by default and with --deterministic, and what the latter costs in seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from agreement_prompts import openings
 from torch import Tensor
 
 from sglc.bench.transformers_model import load_transformers
@@ -43,24 +44,11 @@ PROGRAM = """program agree(prompt: str) -> str:
     gen text(max_tokens={tokens}, temperature={temperature}, ignore_eos=true)
     return text
 """
-NOUNS = ("river", "clock", "garden", "violin", "harbour", "teacher", "window", "engine", "orchard")
-OPENINGS = (
-    "The history of the {a} and the {b} begins",
-    "Q: Why would a {a} need a {b}?\nA:",
-    "def count_{a}s({b}):\n    ",
-    "Once upon a time a {a} met a {b}.",
-    "A letter to the {a} about its {b}, in four parts. First,",
-)
 
 
 def prompts(count: int) -> list[str]:
     """Texts of different lengths, a third of them long."""
-    numbers = random.Random(7)
-    return [
-        OPENINGS[i % len(OPENINGS)].format(a=numbers.choice(NOUNS), b=numbers.choice(NOUNS))
-        * (1 + 5 * (i % 3 == 0))
-        for i in range(count)
-    ]
+    return [text * (1 + 5 * (i % 3 == 0)) for i, text in enumerate(openings(count))]
 
 
 def outputs(
@@ -103,6 +91,7 @@ def repeats(count: int = 512) -> None:
     session = open_session(None)
     texts = list(enumerate(prompts(count)))
     shuffled = random.Random(1).sample(texts, count)
+    seconds = []
     for is_deterministic in (False, True):
         options = EngineOptions(
             "cuda", "bfloat16", kv_memory=KV_MEMORY, deterministic=is_deterministic
@@ -116,8 +105,10 @@ def repeats(count: int = 512) -> None:
         print(
             f"{count} sampled rows of 64 tokens, bf16, deterministic {is_deterministic}: differing "
             f"when run again {differing[0]}, in another order {differing[1]}, in other batches "
-            f"{differing[2]}; {runs[1][1]:.2f} s"
+            f"{differing[2]}; first {runs[0][1]:.2f} s, again {runs[1][1]:.2f} s"
         )
+        seconds.append(runs[1][1])
+    print(f"--deterministic takes {seconds[1] / seconds[0]:.2f} times the seconds")
 
 
 def logits() -> None:

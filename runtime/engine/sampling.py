@@ -163,7 +163,7 @@ class Sampler:
         if len(self._filtered):
             size = 1 if self._one_by_one else len(self._filtered)
             columns = (drawn[self._filtered], self._top_k, self._top_p, self._min_p)
-            parts = zip(*(column.split(size) for column in columns), strict=True)
+            parts = zip(*(torch.split(column, size) for column in columns), strict=True)
             drawn[self._filtered] = torch.cat([filter_logits(*part) for part in parts])
         rows = self._drawn.cpu().numpy()
         keys = draw_keys(self._seeds[rows], counts[rows].astype(np.uint64))

@@ -18,14 +18,13 @@ def _one_thread() -> None:
 
 @pytest.fixture
 def ordered_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Products of Triton's interpreter that add up in one order, as a GPU's do: those of the CPU's
-    library depend on a row's place among the others."""
+    """Products of Triton's interpreter a row at a time: in those of the CPU's library the order of
+    a row's sums depends on its place."""
+    product = np.matmul
 
     def matmul(a: np.ndarray, b: np.ndarray, dtype: Any = None) -> np.ndarray:
-        y = np.zeros((a.shape[0], b.shape[1]), dtype=dtype)
-        for k in range(a.shape[1]):
-            y += a[:, k : k + 1].astype(dtype) * b[k].astype(dtype)
-        return y
+        a, b = a.astype(dtype), b.astype(dtype)
+        return np.concatenate([product(row, b) for row in np.split(a, len(a))])
 
     if not torch.cuda.is_available():
         monkeypatch.setattr(np, "matmul", matmul)
