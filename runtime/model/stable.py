@@ -39,8 +39,7 @@ _DIGITS = "0-9"
 _OTHERS = "\x00-/:-@\\[-`{-\x7f\u3001-\u3003\u3008-\u3011"
 _NOT_SPACE = "[^\\s\u180e\u200b]"
 
-_WORD_END = f"(?<={_NOT_SPACE})(?= )"
-_SENTENCEPIECE_WORD_END = "(?<=[^ \u2581])(?= )"
+_SENTENCEPIECE_NOT_SPACE = "[^ \u2581]"
 _SPACE_INSIDE = re.compile("[^\u2581]\u2581")
 
 # settings of a model by which a text's pieces depend on where the text begins and ends
@@ -54,23 +53,29 @@ StableLen = Callable[[str], int]
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """Patterns without width that match at settled cuts: `ends` where a text before it may end, and
-    `words`, some of those, before each space that begins a word."""
+    """Where texts may be cut: `settled` matches, without width, at settled cuts; `spaces` matches
+    those spaces before which there is one."""
 
-    ends: re.Pattern[str]
-    words: re.Pattern[str]
+    settled: re.Pattern[str]
+    spaces: re.Pattern[str]
+
+
+def _spaces(before: str) -> re.Pattern[str]:
+    # the space first: it is found fast
+    return re.compile(f" (?<={before} )")
 
 
 _BYTE_LEVEL_CUTS = Cuts(
-    ends=re.compile(
-        f"{_WORD_END}"
+    settled=re.compile(
+        f"(?<={_NOT_SPACE})(?= )"
         f"|(?<=[{_LETTERS}])(?=[{_DIGITS}{_OTHERS}])"
         f"|(?<=[{_DIGITS}])(?=[{_LETTERS}{_OTHERS}])"
     ),
-    words=re.compile(_WORD_END),
+    spaces=_spaces(_NOT_SPACE),
 )
 _SENTENCEPIECE_CUTS = Cuts(
-    ends=re.compile(_SENTENCEPIECE_WORD_END), words=re.compile(_SENTENCEPIECE_WORD_END)
+    settled=re.compile(f"(?<={_SENTENCEPIECE_NOT_SPACE})(?= )"),
+    spaces=_spaces(_SENTENCEPIECE_NOT_SPACE),
 )
 
 
@@ -87,7 +92,7 @@ def stable_len_of(cuts: Cuts | None) -> StableLen:
     """The function text -> number of settled characters; always 0 without cuts."""
     if cuts is None:
         return _nothing
-    pattern = cuts.ends
+    pattern = cuts.settled
     return lambda text: _last_cut(pattern, text)
 
 

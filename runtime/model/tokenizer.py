@@ -46,7 +46,7 @@ class BpeTokenizer:
         self._control_ids = frozenset(range(vocab_size)) - frozenset(pieces.values())
         cuts = cuts_of(vocabulary)
         self._stable_len = stable_len_of(cuts)
-        self._words = None if cuts is None else WordMemory(self.library, cuts.words)
+        self._words = None if cuts is None else WordMemory(self.library, cuts.spaces)
 
     @property
     def vocab_size(self) -> int:

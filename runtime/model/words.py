@@ -1,9 +1,9 @@
 """Tokenizes batches of texts word by word; words that were met before cost no tokenizing.
 
-A word reaches from one settled cut (`stable.py`) to the next: all between two spaces, with the
-first of them, and any white space that stands together. A text's ids are those of its words in a
-row, so only words that are new go to the `tokenizers` library, those of one text as one text: it
-tells from which characters each token was made, and so where a word's ids end.
+A word begins with a space that stands behind a settled cut (`stable.py`), and reaches to the next
+such space; the first word of a text has none. A text's ids are those of its words in a row, so only
+words that are new go to the `tokenizers` library, those of one text as one text: it tells from
+which characters each token was made, and so where a word's ids end.
 Law: the ids are those that the library gives for the whole text, whatever was met before.
 Several threads may encode at once.
 """
@@ -24,20 +24,19 @@ _ID = "i"  # how an array holds ids
 
 
 class WordMemory:
-    """Remembers the ids of up to MOST_WORDS words, then begins anew: 10 MB of words of a few
-    letters, and 25 MB at the most. `cut` matches, without width, before the space that begins a
-    word."""
+    """Remembers the ids of up to MOST_WORDS words, then begins anew: 9 MiB of words of a few
+    letters, 40 MiB at the most. `spaces` matches a space that begins a word."""
 
-    def __init__(self, encoder: tokenizers.Tokenizer, cut: re.Pattern[str]) -> None:
+    def __init__(self, encoder: tokenizers.Tokenizer, spaces: re.Pattern[str]) -> None:
         self._encoder = encoder
-        self._cut = cut
+        self._spaces = spaces
         self._forget()
 
     def _forget(self) -> None:
-        # Arrays of ids as bytes: small, and soon joined. Only words that a cut follows, whatever
-        # comes next. Others may read while these are filled, and go on with old ones.
+        # Arrays of ids as bytes: small, and soon joined. Only of words that end at a settled cut if
+        # a space follows. Other threads may read while these are filled, and go on with old ones.
         self._inner: dict[str, bytes] = {}  # by what stands behind the word's first space
-        self._first: dict[str, bytes] = {"": b""}  # at the beginning of a text, without a space
+        self._first: dict[str, bytes] = {"": b""}  # of words at the beginning of a text
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         found = [self._of_known_words(text) for text in texts]
@@ -46,37 +45,50 @@ class WordMemory:
 
     def _of_known_words(self, text: str) -> bytes | None:
         """The ids of a text whose words are all known and apart by single spaces; else None."""
-        first, *words = text.split(" ")
+        first, *others = text.split(" ")
         try:
-            return self._first[first] + b"".join(map(self._inner.__getitem__, words))
+            return self._first[first] + b"".join(map(self._inner.__getitem__, others))
         except KeyError:
             return None
 
     def _learn(self, texts: Sequence[str]) -> Iterator[bytes]:
         """The ids of each text."""
-        split = [self._cut.split(text) for text in texts]
-        ids: dict[str, bytes] = {}
-        unknown: list[list[str]] = []  # words of each text in order
-        for words in split:
-            fresh: list[str] = []
-            for word in words:
-                if word not in ids:
-                    known = self._find(word)
-                    ids[word] = known or b""
-                    if known is None:
-                        fresh.append(word)
-            unknown.append(fresh)
-        for word, its_ids in self._encoded([fresh for fresh in unknown if fresh]):
-            ids[word] = its_ids
-            self._keep(word, its_ids)
-        return (b"".join([ids[word] for word in words]) for words in split)
+        drafts: list[tuple[list[bytes], dict[int, str]]] = []  # ids of words; new ones by place
+        new: dict[str, bytes] = {}
+        unknown: list[list[str]] = []  # of each text, none twice
+        for text in texts:
+            first, *others = self._spaces.split(text)
+            found = [self._first.get(first), *map(self._inner.get, others)]
+            missing = {
+                place: " " + others[place - 1] if place else first
+                for place, ids in enumerate(found)
+                if ids is None
+            }
+            drafts.append((found, missing))  # type: ignore[arg-type]  # None is filled below
+            fresh = [word for word in dict.fromkeys(missing.values()) if word not in new]
+            new.update(dict.fromkeys(fresh, b""))
+            if fresh:
+                unknown.append(fresh)
+        for word, ids in self._encoded(unknown):
+            new[word] = ids
+            self._keep(word, ids)
+        for found, missing in drafts:
+            for place, word in missing.items():
+                found[place] = new[word]
+        return (b"".join(found) for found, _ in drafts)
 
     def _encoded(self, texts: list[list[str]]) -> Iterator[tuple[str, bytes]]:
         """Each word and its ids; a text is given as its words."""
+        alone = [words[0] for words in texts if len(words) == 1]
+        # it is faster where it need not tell what is from where
+        encodings = self._encoder.encode_batch_fast(alone, add_special_tokens=False)
+        for word, encoding in zip(alone, encodings, strict=True):
+            yield word, array(_ID, encoding.ids).tobytes()
+        together = [words for words in texts if len(words) > 1]
         encodings = self._encoder.encode_batch(
-            ["".join(words) for words in texts], add_special_tokens=False
+            ["".join(words) for words in together], add_special_tokens=False
         )
-        for words, encoding in zip(texts, encodings, strict=True):
+        for words, encoding in zip(together, encodings, strict=True):
             ids = encoding.ids
             starts = [start for start, _ in encoding.offsets]  # character at which a token begins
             end = at = 0
@@ -85,11 +97,8 @@ class WordMemory:
                 begin, at = at, bisect_left(starts, end, at)
                 yield word, array(_ID, ids[begin:at]).tobytes()
 
-    def _find(self, word: str) -> bytes | None:
-        return self._inner.get(word[1:]) if word.startswith(" ") else self._first.get(word)
-
     def _keep(self, word: str, ids: bytes) -> None:
-        if len(word) > LONGEST or not self._cut.match(word + " ", len(word)):
+        if len(word) > LONGEST or not self._spaces.match(word + " ", len(word)):
             return
         if len(self._inner) + len(self._first) >= MOST_WORDS:
             self._forget()
