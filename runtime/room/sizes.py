@@ -96,9 +96,13 @@ class SureSizes:
         if is_behind_hole:
             return self._by_bytes(text)
         if not is_before_hole:
-            return len(self._tokenizer.encode(text)) if text else 0
+            return self._exact(text)
         cut = self._tokenizer.stable_len(text)
-        return len(self._tokenizer.encode(text[:cut])) + self._by_bytes(text[cut:])
+        return self._exact(text[:cut]) + self._by_bytes(text[cut:])
+
+    def _exact(self, text: str) -> int:
+        # batches remember words, so that encoding the row later costs little
+        return len(self._tokenizer.encode_batch([text])[0]) if text else 0
 
     def _by_bytes(self, text: str) -> int:
         return -(-_num_bytes(text) // self._longest_token)
