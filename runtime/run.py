@@ -82,7 +82,7 @@ def window_of(engine: Engine) -> int:
 
 
 @contextmanager
-def _few_searches_for_cycles() -> Iterator[None]:
+def few_searches_for_cycles() -> Iterator[None]:
     """A run makes many objects and hardly a cycle. What lives already is not searched (torch and a
     model's vocabulary are half a million objects), and the rest seldom: together half of the host's
     time otherwise (a thousand short rows)."""
@@ -141,7 +141,7 @@ def _run(
     source = iter(rows)
     num_read = 0
     is_read = False
-    with _few_searches_for_cycles():
+    with few_searches_for_cycles():
         try:
             while not is_read or upcoming or places:
                 first = num_read

@@ -53,7 +53,8 @@ class WordMemory:
 
     def _learn(self, texts: Sequence[str]) -> Iterator[bytes]:
         """The ids of each text."""
-        drafts: list[tuple[list[bytes], dict[int, str]]] = []  # ids of words; new ones by place
+        # of each text the ids of its words, and those words that are new by their places
+        drafts: list[tuple[list[bytes | None], dict[int, str]]] = []
         new: dict[str, bytes] = {}
         unknown: list[list[str]] = []  # of each text, none twice
         for text in texts:
@@ -64,18 +65,18 @@ class WordMemory:
                 for place, ids in enumerate(found)
                 if ids is None
             }
-            drafts.append((found, missing))  # type: ignore[arg-type]  # None is filled below
+            drafts.append((found, missing))
             fresh = [word for word in dict.fromkeys(missing.values()) if word not in new]
             new.update(dict.fromkeys(fresh, b""))
             if fresh:
                 unknown.append(fresh)
-        for word, ids in self._encoded(unknown):
-            new[word] = ids
-            self._keep(word, ids)
-        for found, missing in drafts:
-            for place, word in missing.items():
-                found[place] = new[word]
-        return (b"".join(found) for found, _ in drafts)
+        for word, its_ids in self._encoded(unknown):
+            new[word] = its_ids
+            self._keep(word, its_ids)
+        return (
+            b"".join([new[missing[at]] if ids is None else ids for at, ids in enumerate(found)])
+            for found, missing in drafts
+        )
 
     def _encoded(self, texts: list[list[str]]) -> Iterator[tuple[str, bytes]]:
         """Each word and its ids; a text is given as its words."""
