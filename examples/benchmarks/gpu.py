@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from ceilings import copy_bandwidth, matmul_rate
@@ -50,6 +51,7 @@ class Timing:
     scored: int
     steps: int
     phases: dict[str, float]
+    outputs: list[Any]
 
 
 def time_run(plan: Plan, session: Session, engine: Engine, rows: list[Row]) -> Timing:
@@ -58,24 +60,36 @@ def time_run(plan: Plan, session: Session, engine: Engine, rows: list[Row]) -> T
     phases_before = dict(engine.stats.seconds)
     start = time.perf_counter()
     first = 0.0
+    outputs: list[Any] = []
     outcomes = run(
         plan, session.spec, engine, bind_rows(rows, binder), window=WINDOW, ordered=False
     )
     for outcome in outcomes:
         first = first or time.perf_counter() - start
         assert isinstance(outcome, RowDone), outcome
+        outputs.append(outcome.output)
     seconds = time.perf_counter() - start
     counts = [after - b for after, b in zip(vars_of(engine), before, strict=True)]
     phases = {
         name: round(spent - phases_before.get(name, 0.0), 3)
         for name, spent in engine.stats.seconds.items()
     }
-    return Timing(seconds, first, *counts, phases)
+    return Timing(seconds, first, *counts, phases, outputs)
 
 
 def vars_of(engine: Engine) -> list[int]:
     stats = engine.stats
     return [stats.prefilled_tokens, stats.decoded_tokens, stats.scored_tokens, stats.steps]
+
+
+def judged(timing: Timing, is_valid: Callable[[Any], bool]) -> str:
+    """How many outputs are valid, and how long they are, as JSON without white space."""
+    texts = [json.dumps(x, separators=(",", ":"), ensure_ascii=False) for x in timing.outputs]
+    count = len(texts)
+    return (
+        f"{sum(map(is_valid, timing.outputs))} of {count} outputs valid; one has on average "
+        f"{sum(map(len, texts)) / count:.0f} characters, {timing.decoded / count:.0f} sampled tokens"
+    )
 
 
 def profiled(directory: Path, name: str, call: Callable[[], object]) -> None:
@@ -165,6 +179,8 @@ def measure(
             f"{best.phases}",
             flush=True,
         )
+        if workload.is_valid is not None:
+            print(f"     {judged(best, workload.is_valid)}", flush=True)
         results[workload.name] = {
             "rows": count, "first": timings[0].seconds, "best": best.seconds, "floor": floor,
             "peer": peer, "prefilled": best.prefilled + best.scored, "decoded": best.decoded,

@@ -1,4 +1,5 @@
-"""The ten workloads: their rows, and the least time that their bytes and operations take.
+"""The ten workloads, one of them also with longer texts: their rows, and the least time that their
+bytes and operations take.
 
 Texts are made of words that are one token each, with the space before them, so a number of words
 is a number of tokens. The programs lie in `workloads/`.
@@ -43,14 +44,16 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """`rows(words, rng, count)` makes `count` rows; `load(count)` says what they ask for."""
+    """`rows(words, count)` makes `count` rows, `load(count)` says what they ask for; `is_valid`
+    judges a row's output, where there is something to judge."""
 
     name: str
     geometry: str
     num_rows: int
     rows: Callable[[Words, int], list[Row]]
     load: Callable[[int], Load]
-    peer_seconds: float  # the better of SGLang and vLLM on an H100 80GB HBM3
+    peer_seconds: float | None  # the better of SGLang and vLLM on an H100 80GB HBM3
+    is_valid: Callable[[Any], bool] | None = None
 
 
 class Words:
@@ -110,6 +113,34 @@ def _questions(words: Words, count: int) -> list[Row]:
     return [{"question": words.text(64), **steps} for _ in range(count)]
 
 
+def _is_character(least: int) -> Callable[[Any], bool]:
+    """Judges W7's records, whose texts have `least` characters or more."""
+    texts = {"name": 24, "wood": 16, "core": 16, "patronus": 16, "bogart": 16}
+    choices = {
+        "house": {"Gryffindor", "Slytherin", "Ravenclaw", "Hufflepuff"},
+        "blood": {"Pure-blood", "Half-blood", "Muggle-born"},
+        "occupation": {"student", "teacher", "auror", "shopkeeper"},
+    }
+    numbers = {"length": range(5, 21), "age": range(151)}
+
+    def is_text(value: object, most: int) -> bool:
+        return isinstance(value, str) and least <= len(value) <= most
+
+    def is_valid(record: Any) -> bool:
+        friends = record["friends"]
+        return (
+            record.keys() == {*texts, *choices, *numbers, "alive", "friends"}
+            and all(is_text(record[name], most) for name, most in texts.items())
+            and all(record[name] in allowed for name, allowed in choices.items())
+            and all(type(record[n]) is int and record[n] in span for n, span in numbers.items())
+            and type(record["alive"]) is bool
+            and 1 <= len(friends) <= 3
+            and all(is_text(friend, 12) for friend in friends)
+        )
+
+    return is_valid
+
+
 def _tree_load(count: int) -> Load:
     decodes, kv, lanes = [], count * 88, count
     prefilled = kv
@@ -137,7 +168,11 @@ WORKLOADS = {
                  lambda n: Load(768 + n * 256, (Decode(n * 64, 256, 768 + n * 256),)), 14.6),
         Workload("w6", "8b", 960, _endings, lambda n: Load(836 + round(n * 82)), 15.5),
         Workload("w7", "8b", 512, _shared(256, "subject", 32),
-                 lambda n: Load(256 + n * 32, (Decode(n, 138, 256 + n * 32),)), 36.8),
+                 lambda n: Load(256 + n * 32, (Decode(n, 138, 256 + n * 32),)), 36.8,
+                 _is_character(0)),
+        Workload("w7_long", "8b", 512, _shared(256, "subject", 32),
+                 lambda n: Load(256 + n * 32, (Decode(n, 138, 256 + n * 32),)), None,
+                 _is_character(8)),
         Workload("w8", "135m", 1024, _plain(128),
                  lambda n: Load(n * 128, (Decode(n, 128, n * 128),)), 2.14),
         Workload("w9", "8b", 64, _questions, _tree_load, 20.6),
