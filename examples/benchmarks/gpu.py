@@ -85,10 +85,10 @@ def vars_of(engine: Engine) -> list[int]:
 def judged(timing: Timing, is_valid: Callable[[Any], bool]) -> str:
     """How many outputs are valid, and how long they are, as JSON without white space."""
     texts = [json.dumps(x, separators=(",", ":"), ensure_ascii=False) for x in timing.outputs]
-    count = len(texts)
+    count, num_characters = len(texts), sum(map(len, texts))
     return (
-        f"{sum(map(is_valid, timing.outputs))} of {count} outputs valid; one has on average "
-        f"{sum(map(len, texts)) / count:.0f} characters, {timing.decoded / count:.0f} sampled tokens"
+        f"{sum(map(is_valid, timing.outputs))} of {count} outputs valid; on average "
+        f"{num_characters / count:.0f} characters, {timing.decoded / count:.0f} sampled tokens"
     )
 
 
