@@ -1,9 +1,11 @@
 """fixed_linear.py on a GPU.
 
-A program makes a tile of y and goes over all of K. `Tile` says how large tiles are, which follows
-from the shapes; but each number of y is the same chain of the same instructions in all of them:
-products of 16 columns (bf16, fp16) or 1 (fp32) are added to one fp32 sum, in order. That this holds
-on a device `tiles_for` tries when it is first asked, and takes a single tile where it does not.
+A program makes a tile of y and goes over all of K; blocks of x and W are brought by the device's
+copy engine, where it has one, and need rows of whole 16 bytes for it. `Tile` says how large they
+are, which follows from the shapes; but each number of y is the same chain of the same instructions
+in all of them: products of 16 columns (bf16, fp16) or 1 (fp32) are added to one fp32 sum, in order.
+That this holds on a device `tiles_for` tries when it is first asked, and takes a single tile where
+it does not.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from sglc.kernels.contract import require
 
 GROUP = 8  # tiles of rows that go over the columns together: they find the weights in the L2 cache
 FILL = 120  # programs that nearly fill a device of 132 multiprocessors
@@ -31,7 +36,7 @@ class Tile(NamedTuple):
 
 
 # from large to small
-HALF_TILES = (Tile(128, 256, 64, 8, 3), Tile(128, 128, 64, 8, 3), Tile(64, 64, 128, 4, 3),
+HALF_TILES = (Tile(128, 256, 64, 8, 3), Tile(128, 128, 64, 8, 4), Tile(64, 64, 128, 4, 3),
               Tile(64, 32, 128, 4, 4))  # fmt: skip
 FLOAT_TILES = (Tile(64, 64, 32, 4, 2),)
 
@@ -39,8 +44,8 @@ FLOAT_TILES = (Tile(64, 64, 32, 4, 2),)
 # values that differ between batches must not make another kernel
 @triton.jit(do_not_specialize=["T"])
 def _fixed_linear_kernel(
-    x_ptr, weight_ptr, bias_ptr, y_ptr, T, N, K,
-    HAS_BIAS: tl.constexpr, ADDS: tl.constexpr, IS_EVEN: tl.constexpr,
+    x_block, weight_block, bias_ptr, y_ptr, T, N, K,
+    HAS_BIAS: tl.constexpr, ADDS: tl.constexpr,
     TILE_M: tl.constexpr, TILE_N: tl.constexpr, TILE_K: tl.constexpr, GROUP: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
@@ -49,32 +54,23 @@ def _fixed_linear_kernel(
     first = program // (GROUP * across) * GROUP
     size = tl.minimum(tl.cdiv(T, TILE_M) - first, GROUP)
     within = program % (GROUP * across)
-    m = (first + within % size) * TILE_M + tl.arange(0, TILE_M)
-    n = within // size * TILE_N + tl.arange(0, TILE_N)
-    k = tl.arange(0, TILE_K)
-    is_row = m < T
-    # columns beyond N are made from others' weights, and not stored
-    x_at = x_ptr + m.to(tl.int64)[:, None] * K + k[None, :]
-    weight_at = weight_ptr + (n % N).to(tl.int64)[None, :] * K + k[:, None]
+    first_row = (first + within % size) * TILE_M
+    first_column = within // size * TILE_N
     sums = tl.zeros([TILE_M, TILE_N], tl.float32)
     for start in range(0, K, TILE_K):
-        if IS_EVEN:
-            x = tl.load(x_at, mask=is_row[:, None], other=0.0)
-            weight = tl.load(weight_at)
-        else:
-            is_there = start + k < K
-            x = tl.load(x_at, mask=is_row[:, None] & is_there[None, :], other=0.0)
-            weight = tl.load(weight_at, mask=is_there[:, None], other=0.0)
-        sums = tl.dot(x, weight, sums, input_precision=PRECISION)
-        x_at += TILE_K
-        weight_at += TILE_K
+        # zeros beyond the edges
+        x = x_block.load([first_row, start])
+        weight = weight_block.load([first_column, start])
+        sums = tl.dot(x, tl.trans(weight), sums, input_precision=PRECISION)
+    m = first_row + tl.arange(0, TILE_M)
+    n = first_column + tl.arange(0, TILE_N)
     if HAS_BIAS:
         sums += tl.load(bias_ptr + n, mask=n < N, other=0.0).to(tl.float32)[None, :]
-    y_at = y_ptr + m.to(tl.int64)[:, None] * N + n[None, :]
-    is_inside = is_row[:, None] & (n < N)[None, :]
+    at = y_ptr + m.to(tl.int64)[:, None] * N + n[None, :]
+    is_inside = (m < T)[:, None] & (n < N)[None, :]
     if ADDS:
-        sums += tl.load(y_at, mask=is_inside, other=0.0).to(tl.float32)
-    tl.store(y_at, sums.to(y_ptr.dtype.element_ty), mask=is_inside)
+        sums += tl.load(at, mask=is_inside, other=0.0).to(tl.float32)
+    tl.store(at, sums.to(y_ptr.dtype.element_ty), mask=is_inside)
 
 
 def fixed_linear_triton(
@@ -88,7 +84,8 @@ def fixed_linear_triton(
 ) -> Tensor:
     """`fixed_linear` in Triton, wherever the tensors are: its interpreter takes the CPU's. `tile`
     is for tests."""
-    T, N = len(x), len(weight)
+    (T, K), N = x.shape, len(weight)
+    require(K * x.itemsize % 16 == 0, "fixed_linear", f"rows of whole 16 bytes, got {K} columns")
     y = x.new_empty((T, N), dtype=dtype) if adds_to is None else adds_to
     if T:
         tile = tile or _tile(tiles_for(x.device, x.dtype), T, N)
@@ -101,8 +98,10 @@ def _launch(
 ) -> None:
     (T, K), N = x.shape, len(weight)
     _fixed_linear_kernel[(_num_programs(tile, T, N),)](
-        x, weight, bias, y, T, N, K,
-        HAS_BIAS=bias is not None, ADDS=adds, IS_EVEN=K % tile.K == 0,
+        TensorDescriptor.from_tensor(x, [tile.M, tile.K]),
+        TensorDescriptor.from_tensor(weight, [tile.N, tile.K]),
+        bias, y, T, N, K,
+        HAS_BIAS=bias is not None, ADDS=adds,
         TILE_M=tile.M, TILE_N=tile.N, TILE_K=tile.K, GROUP=GROUP,
         PRECISION="ieee" if x.dtype == torch.float32 else "tf32",
         num_warps=tile.num_warps, num_stages=tile.num_stages,

@@ -173,9 +173,10 @@ def table_attention_triton(q: Tensor, k_pool: Tensor, v_pool: Tensor, work: Tabl
 
 def _tiles(dtype: torch.dtype, D: int) -> dict[str, int | str]:
     """Positions of a tile, depth of the pipeline and warps. They follow from type and head size
-    alone: other tiles add up in another order."""
+    alone: other tiles add up in another order. Of 2 and 3 stages the better over 512 rows of 400
+    tokens and prefills of 2,048 (H100, bf16, H=32, K=8, D=128, 2026-11)."""
     if dtype == torch.float32:
         return {"TILE": 32, "STAGES": 1, "PRECISION": "ieee", "num_warps": 8}
     if D > 128:
         return {"TILE": 32, "STAGES": 2, "PRECISION": "tf32", "num_warps": 8}
-    return {"TILE": 64, "STAGES": 3, "PRECISION": "tf32", "num_warps": 4}
+    return {"TILE": 64, "STAGES": 2, "PRECISION": "tf32", "num_warps": 4}

@@ -7,6 +7,8 @@ them, so this is a program of its own.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from triton import JITFunction, compile
@@ -29,14 +31,22 @@ HEADS = {"K": 8, "G": 4, "D": 128}
 FLOATS = ("x_ptr", "y_ptr", "lse_ptr", "total_ptr", "peak_ptr")  # fp32 unless they are bf16
 
 
-def assembly(fn: JITFunction, constants: dict[str, object], bf16: tuple[str, ...]) -> str:
-    """PTX of `fn` with pools in bf16, partial results in fp32 and tables in int32."""
+def assembly(
+    fn: JITFunction,
+    constants: dict[str, object],
+    bf16: tuple[str, ...],
+    blocks: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+) -> str:
+    """PTX of `fn` with pools in bf16, partial results in fp32, tables in int32, and `blocks` of
+    matrices in bf16."""
     names = ("num_warps", "num_stages", "maxnreg")
     options = {name: constants.pop(name) for name in names if name in constants}
     signature = {}
     for name in fn.arg_names:
         if name in constants:
             signature[name] = "constexpr"
+        elif name in blocks:
+            signature[name] = f"tensordesc<bf16{list(blocks[name])}>"
         elif name.endswith("_ptr"):
             partial = name in FLOATS and name not in bf16
             signature[name] = "*bf16" if name in bf16 else "*fp32" if partial else "*i32"
@@ -81,12 +91,13 @@ def deterministic() -> None:
         print(f"tables, cut {is_cut}: {products(ptx)}")
     for tile in fixed_linear_triton.HALF_TILES:
         constants = {
-            "HAS_BIAS": True, "ADDS": True, "IS_EVEN": True, "TILE_M": tile.M, "TILE_N": tile.N,
-            "TILE_K": tile.K, "GROUP": fixed_linear_triton.GROUP, "PRECISION": "tf32",
+            "HAS_BIAS": True, "ADDS": True, "TILE_M": tile.M, "TILE_N": tile.N, "TILE_K": tile.K,
+            "GROUP": fixed_linear_triton.GROUP, "PRECISION": "tf32",
             "num_warps": tile.num_warps, "num_stages": tile.num_stages,
         }  # fmt: skip
-        pointers = ("x_ptr", "weight_ptr", "bias_ptr", "y_ptr")
-        ptx = assembly(fixed_linear_triton._fixed_linear_kernel, constants, pointers)
+        blocks = {"x_block": (tile.M, tile.K), "weight_block": (tile.N, tile.K)}
+        kernel = fixed_linear_triton._fixed_linear_kernel
+        ptx = assembly(kernel, constants, ("bias_ptr", "y_ptr"), blocks)
         print(f"fixed product {tile.M} x {tile.N}: {products(ptx)}")
     constants = {"BLOCK": row_logsumexp_triton.BLOCK, "num_warps": 8}
     assembly(row_logsumexp_triton._row_logsumexp_kernel, constants, ())
