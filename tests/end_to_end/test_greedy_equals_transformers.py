@@ -5,7 +5,6 @@ transformers loads the same GGUF by its own reader and runs its own forward pass
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -23,24 +22,21 @@ pytestmark = [pytest.mark.weights, pytest.mark.slow]
 
 NUM_PROMPTS, NUM_TOKENS = 50, 64
 LENGTHS = (5, 8, 13, 40, 90)
-NOUNS = ("river", "clock", "garden", "violin", "harbour", "teacher", "window", "engine", "orchard")
-OPENINGS = (
-    "The history of the {a} and the {b} begins",
-    "Q: Why would a {a} need a {b}?\nA:",
-    "def count_{a}s({b}):\n    ",
-    "Once upon a time a {a} met a {b}.",
-    "{a}, {b}, {a}, {b},",
-)
+BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 
 
-def prompts(spec: ModelSpec) -> list[list[int]]:
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from agreement_prompts import openings
+
+    return openings(NUM_PROMPTS)
+
+
+def prompts(texts: list[str], spec: ModelSpec) -> list[list[int]]:
     """Ten prompts of each length, so that transformers can run ten at once without padding."""
-    rng = random.Random(7)
-    lists = []
-    for i in range(NUM_PROMPTS):
-        opening = OPENINGS[i % len(OPENINGS)].format(a=rng.choice(NOUNS), b=rng.choice(NOUNS))
-        lists.append(spec.tokenizer.encode(opening * 12)[: LENGTHS[i % len(LENGTHS)]])
-    return lists
+    tokens = (spec.tokenizer.encode(text * 12) for text in texts)
+    return [ids[: LENGTHS[i % len(LENGTHS)]] for i, ids in enumerate(tokens)]
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +93,9 @@ def reference(files, spec, token_lists: list[list[int]]) -> list[list[int]]:
     return [out[i] for i in range(len(token_lists))]
 
 
-def test_greedy_tokens_equal_transformers_batched_and_alone(model):
+def test_greedy_tokens_equal_transformers_batched_and_alone(model, texts):
     files, spec, transformer = model
-    token_lists = prompts(spec)
+    token_lists = prompts(texts, spec)
     expected = reference(files, spec, token_lists)
     assert generate(transformer, spec, token_lists) == expected
     alone = [generate(transformer, spec, [ids])[0] for ids in token_lists[:5]]
