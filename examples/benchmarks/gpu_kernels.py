@@ -24,6 +24,7 @@ from gpu_kernel_checks import DTYPE, random
 
 from sglc.kernels import (
     gated_silu_triton,
+    large_linear,
     linear,
     qkv_rope_write,
     rms_norm,
@@ -169,7 +170,7 @@ def forward(peak: float) -> None:
     geometry |= {"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 8192}
     config = config_from_hf(geometry)
     parameters = empty_parameters(config, torch.device("cuda"), DTYPE)
-    fill_randomly(parameters, 0)
+    fill_randomly(parameters)
     model = FusedTransformer(config, parameters)
     moved = parameters.num_bytes - parameters.embedding.numel() * 2
     pools = [[random(8192, KV_HEADS, HEAD) for _ in range(8)] for _ in range(2)]
@@ -182,25 +183,48 @@ def forward(peak: float) -> None:
 
 
 def large_products(peak: float) -> None:
-    """The vendor's products of a prefill or a large batch, as the forward pass calls them."""
-    print("| rows | qkv, us | output, add | gate/up | down, add | TFLOP/s of all |")
-    print("|---" * 6 + "|")
+    """Products of a prefill or a large batch at the power that they settle at, and a layer's: the
+    vendor's with a pass for the gate, and with the gated product of ours."""
+    names = ("qkv", "output, add", "gate/up, pass", "gate/up, gate", "down, add")
+    print("| rows |", " | ".join(names), "| layer, TFLOP/s | with ours |\n" + "|---" * 8 + "|")
     qkv, output, gate_up, down = (
         random(N, K, scale=0.02)
         for N, K in ((6144, HIDDEN), (HIDDEN, HIDDEN), (2 * INNER, HIDDEN), (HIDDEN, INNER))
     )
     work = 2 * sum(weight.numel() for weight in (qkv, output, gate_up, down))
-    for T in (64, 128, 256, 512, 1024, 2048, 4096, 8192):
+    for T in (512, 1024, 2048, 4096, 8192):
         x, inner, y = random(T, HIDDEN), random(T, INNER), random(T, HIDDEN)
         calls = [
             partial(F.linear, x, qkv),
             partial(linear.add_linear_, y, x, output),
-            partial(F.linear, x, gate_up),
+            lambda x=x: gated_silu_triton.gated_silu(F.linear(x, gate_up)),
+            partial(large_linear.run, large_linear.Result.GATE, x, gate_up, inner.clone()),
             partial(linear.add_linear_, y, inner, down),
         ]
-        took = [seconds([call]) for call in calls]
-        times = " | ".join(f"{t * 1e6:.0f}" for t in took)
-        print(f"| {T} | {times} | {T * work / sum(took) / 1e12:.0f} |")
+        is_taken = large_linear.takes(x, gate_up)
+        took = [settled(call) for call in calls[: 3 + is_taken]] + [settled(calls[4])]
+        times = [f"{t * 1e6:.0f}" for t in took]
+        rates = [settled(*(calls[i] for i in (0, 1, gate, 4))) for gate in (2, 3)[: 1 + is_taken]]
+        rates = [f"{T * work / rate / 1e12:.0f}" for rate in rates]
+        if not is_taken:
+            times.insert(3, "")
+            rates.append("")
+        print("|", " | ".join([str(T), *times, *rates]), "|")
+
+
+def settled(*calls: Callable[[], object]) -> float:
+    """Seconds of all `calls`, over half a second in which nothing else runs, after as long."""
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    for _ in range(2):
+        start, count = time.perf_counter(), 0
+        begin.record()
+        while time.perf_counter() - start < 0.5:
+            for call in calls * 4:
+                call()
+            count += 4
+            end.record()
+            end.synchronize()
+    return begin.elapsed_time(end) / 1e3 / count
 
 
 PARTS = {
