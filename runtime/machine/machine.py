@@ -121,7 +121,8 @@ class Machine:
         return outcomes
 
     def close(self) -> None:
-        """Give up all rows; the engine is left without requests or prefixes of this machine."""
+        """Give up all rows; the engine is left without requests or prefixes of this machine, which
+        is good for nothing any more."""
         for row in self._rows:
             for task in list(row.tasks):
                 self._stop(task)
@@ -131,6 +132,9 @@ class Machine:
         self._externs.close()
         self._settler.close()
         self._dispatch.close()
+        # these refer to this machine: it goes with its last user, and waits for no search for
+        # cycles
+        del self._code, self._dispatch
 
     # ------------------------------------------------------------ for instructions
 
