@@ -4,13 +4,14 @@
 
 Rows of one short text go through reading, checking, the order, the machine and the results file;
 an engine answers each gen at once. With --bind-only they are read, checked and dropped. Resident
-memory (/proc) is told as the rows go by; the bound is a window of rows, not their number.
+memory (/proc) is told as the rows go by, in all and without mapped files (libraries); the bound is
+a window of rows, not their number.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ class Watch:
         for told in TOLD:
             if before < told <= self.num_rows:
                 seconds = time.process_time() - self.start
-                print(f"{told:>9,} rows: {resident_mib():6.1f} MiB, {seconds:6.1f} s of CPU")
+                print(f"{told:>9,} rows: {resident()}, {seconds:6.1f} s of CPU", flush=True)
 
 
 class WatchedEngine(ToldEngine):
@@ -63,9 +64,10 @@ class WatchedEngine(ToldEngine):
         return results
 
 
-def resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
+def resident() -> str:
+    status = Path("/proc/self/status").read_text()
+    kib = {name: int(size) for name, size in re.findall(r"(VmRSS|RssAnon):\s+(\d+) kB", status)}
+    return f"{kib['VmRSS'] / 1024:6.1f} MiB, {kib['RssAnon'] / 1024:6.1f} of them no files'"
 
 
 def write_rows(path: Path, num_rows: int) -> None:
@@ -95,7 +97,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         inputs, output = Path(folder, "rows.jsonl"), Path(folder, "out.jsonl")
         write_rows(inputs, args.rows)
-        print(f"before: {resident_mib():.1f} MiB")
+        print(f"before: {resident()}")
         watch = Watch()
         if args.bind_only:
             bind(inputs, plan, model, watch)
@@ -103,7 +105,7 @@ def main() -> None:
             job = Job(str(inputs), str(output))
             engine = WatchedEngine(watch)
             run_job(job, plan, model.spec, lambda: engine, externs={}, engine_options={})
-        print(f"at the end: {resident_mib():.1f} MiB")
+        print(f"at the end: {resident()}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ class RowCounts:
 
     def __init__(self) -> None:
         # an empty name is a temporary file of its own; autocommit off: one transaction, never ended
-        self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._table = connection.cursor()  # one for all, since a connection notes each
         for setting in ("journal_mode = off", "synchronous = off", f"cache_size = -{_CACHE_KIB}"):
             self._table.execute(f"pragma {setting}")
         self._table.execute("create table seen (hash blob primary key, times int) without rowid")
