@@ -35,18 +35,18 @@ def assembly(
     fn: JITFunction,
     constants: dict[str, object],
     bf16: tuple[str, ...],
-    blocks: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+    others: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """PTX of `fn` with pools in bf16, partial results in fp32, tables in int32, and `blocks` of
-    matrices in bf16."""
+    """PTX of `fn` with pools in bf16, partial results in fp32, tables in int32, and `others` with
+    their types."""
     names = ("num_warps", "num_stages", "maxnreg")
     options = {name: constants.pop(name) for name in names if name in constants}
     signature = {}
     for name in fn.arg_names:
         if name in constants:
             signature[name] = "constexpr"
-        elif name in blocks:
-            signature[name] = f"tensordesc<bf16{list(blocks[name])}>"
+        elif name in others:
+            signature[name] = others[name]
         elif name.endswith("_ptr"):
             partial = name in FLOATS and name not in bf16
             signature[name] = "*bf16" if name in bf16 else "*fp32" if partial else "*i32"
@@ -91,13 +91,17 @@ def deterministic() -> None:
         print(f"tables, cut {is_cut}: {products(ptx)}")
     for tile in fixed_linear_triton.HALF_TILES:
         constants = {
-            "HAS_BIAS": True, "ADDS": True, "TILE_M": tile.M, "TILE_N": tile.N, "TILE_K": tile.K,
+            "COME_WHOLE": tile.come_whole, "IS_EVEN": False, "HAS_BIAS": True, "ADDS": True,
+            "TILE_M": tile.M, "TILE_N": tile.N, "TILE_K": tile.K,
             "GROUP": fixed_linear_triton.GROUP, "PRECISION": "tf32",
             "num_warps": tile.num_warps, "num_stages": tile.num_stages,
         }  # fmt: skip
-        blocks = {"x_block": (tile.M, tile.K), "weight_block": (tile.N, tile.K)}
+        sources = {"x_from": "*bf16", "weight_from": "*bf16"}
+        if tile.come_whole:
+            rows = {"x_from": tile.M, "weight_from": tile.N}
+            sources = {name: f"tensordesc<bf16[{n}, {tile.K}]>" for name, n in rows.items()}
         kernel = fixed_linear_triton._fixed_linear_kernel
-        ptx = assembly(kernel, constants, ("bias_ptr", "y_ptr"), blocks)
+        ptx = assembly(kernel, constants, ("bias_ptr", "y_ptr"), sources)
         print(f"fixed product {tile.M} x {tile.N}: {products(ptx)}")
     constants = {"BLOCK": row_logsumexp_triton.BLOCK, "num_warps": 8}
     assembly(row_logsumexp_triton._row_logsumexp_kernel, constants, ())
