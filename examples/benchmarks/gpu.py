@@ -19,7 +19,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -42,10 +44,12 @@ WINDOW = 1024  # rows in flight: all of a workload's, as the peers were given th
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One run: seconds in all and until the first result; what the engine counted."""
+    """One run: seconds in all, until the first result, and from a step to the next (the median,
+    which is a step on the device where the host keeps ahead); what the engine counted."""
 
     seconds: float
     first_result: float
+    step: float
     prefilled: int
     decoded: int
     scored: int
@@ -61,9 +65,11 @@ def time_run(plan: Plan, session: Session, engine: Engine, rows: list[Row]) -> T
     start = time.perf_counter()
     first = 0.0
     outputs: list[Any] = []
+    ends: list[float] = []
     outcomes = run(
-        plan, session.spec, engine, bind_rows(rows, binder), window=WINDOW, ordered=False
-    )
+        plan, session.spec, engine, bind_rows(rows, binder), window=WINDOW, ordered=False,
+        on_step=lambda: ends.append(time.perf_counter()),
+    )  # fmt: skip
     for outcome in outcomes:
         first = first or time.perf_counter() - start
         assert isinstance(outcome, RowDone), outcome
@@ -74,7 +80,8 @@ def time_run(plan: Plan, session: Session, engine: Engine, rows: list[Row]) -> T
         name: round(spent - phases_before.get(name, 0.0), 3)
         for name, spent in engine.stats.seconds.items()
     }
-    return Timing(seconds, first, *counts, phases, outputs)
+    step = median([after - before for before, after in pairwise(ends)] or [seconds])
+    return Timing(seconds, first, step, *counts, phases, outputs)
 
 
 def vars_of(engine: Engine) -> list[int]:
@@ -175,8 +182,8 @@ def measure(
         )
         print(
             f"     {count / best.seconds:.1f} rows/s; {best.prefilled + best.scored} tokens "
-            f"prefilled (at least {load.prefilled}), {best.decoded} decoded, {best.steps} steps; "
-            f"{best.phases}",
+            f"prefilled (at least {load.prefilled}), {best.decoded} decoded, {best.steps} steps "
+            f"of {best.step * 1e3:.2f} ms; {best.phases}",
             flush=True,
         )
         if workload.is_valid is not None:
