@@ -11,7 +11,6 @@ import itertools
 import json
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +25,7 @@ from sglc.runtime.progress import Progress
 from sglc.runtime.results.append_file import ResultError
 from sglc.runtime.results.journal import Identity
 from sglc.runtime.results.result_file import ResultFile
-from sglc.runtime.results.result_line import ResultFormat, ResultStream
+from sglc.runtime.results.result_line import ResultFormat, ResultStream, to_device, to_stdout
 from sglc.runtime.row import BoundRow, RowFailed
 from sglc.runtime.rows.bind import InputRow, RowBinder, RowFields
 from sglc.runtime.rows.row_file import RowFile, digest_of
@@ -185,7 +184,7 @@ def _open_results(
     job: Job, plan: Plan, engine_options: Mapping[str, str | bool]
 ) -> ResultFile | ResultStream:
     if job.output is None or job.output == "-":
-        return ResultStream(sys.stdout.fileno(), "stdout")
+        return to_stdout()
     try:
         mode = os.stat(job.output).st_mode
     except FileNotFoundError:
@@ -195,6 +194,6 @@ def _open_results(
     if stat.S_ISDIR(mode):
         raise ResultError(f"cannot write {job.output}: it is a folder")
     if not stat.S_ISREG(mode):  # a pipe or a device keeps nothing to come back to
-        return ResultStream(os.open(job.output, os.O_WRONLY), job.output)
+        return to_device(job.output)
     identity = job.identity(plan, engine_options)
     return ResultFile(job.output, identity, retry_errors=job.retry_errors)

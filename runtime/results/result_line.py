@@ -8,11 +8,14 @@ Law: a line is one JSON object that begins with its index: `{"index": 3, ...pass
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TextIO
 
 from sglc.ir.host.expr import Value
 from sglc.ir.span import Source
@@ -86,18 +89,23 @@ def _encode(record: dict[str, object]) -> bytes:
         return json.dumps(record, allow_nan=False).encode("ascii") + b"\n"
 
 
+Write = Callable[[memoryview], int]
+
+
 class ResultStream:
     """Results to a terminal, a pipe or a device: in input order, each as soon as those before it
     are out.
 
-    Keeps nothing to come back to. `num_rows` and `num_failed` count the rows that are out.
+    `write` takes bytes and tells how many of them it wrote. Keeps nothing to come back to.
+    `num_rows` and `num_failed` count the rows that are out.
     """
 
-    def __init__(self, descriptor: int, name: str) -> None:
+    def __init__(self, name: str, write: Write, close: Callable[[], object] = lambda: None) -> None:
         self.num_rows = 0
         self.num_failed = 0
-        self._descriptor = descriptor
         self._name = name
+        self._write_some = write
+        self._close = close
         self._waiting: dict[int, bytes] = {}
 
     def has(self, index: int, digest: bytes) -> bool:
@@ -115,7 +123,7 @@ class ResultStream:
         rest = memoryview(line)
         try:
             while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+                rest = rest[self._write_some(rest) :]
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -127,5 +135,24 @@ class ResultStream:
         pass
 
     def close(self) -> None:
-        if self._descriptor != sys.stdout.fileno():
-            os.close(self._descriptor)
+        self._close()
+
+
+def to_stdout() -> ResultStream:
+    """By its descriptor; where it was replaced by a stream of text without one, to that."""
+    try:
+        write = partial(os.write, sys.stdout.fileno())
+    except (AttributeError, io.UnsupportedOperation):
+        write = partial(_write_text, sys.stdout)
+    return ResultStream("stdout", write)
+
+
+def _write_text(stream: TextIO, line: memoryview) -> int:
+    stream.write(str(line, "utf-8"))
+    return len(line)
+
+
+def to_device(path: str) -> ResultStream:
+    """To what is no file. Raises OSError where it cannot be opened."""
+    descriptor = os.open(path, os.O_WRONLY)
+    return ResultStream(path, partial(os.write, descriptor), partial(os.close, descriptor))

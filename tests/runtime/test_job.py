@@ -1,6 +1,7 @@
 """Runs from file to file: outcomes in order, bad rows beside good ones, SIGKILL and a second
 try."""
 
+import contextlib
 import io
 import json
 import os
@@ -163,6 +164,18 @@ def test_to_stdout_by_hand(
     assert start({"text": "é"}).num_rows == 1
     (line,) = capfdbinary.readouterr().out.splitlines()
     assert list(json.loads(line)) == ["index", "output"]
+
+
+def test_to_a_text_that_stands_for_stdout(
+    start: Callable[..., Done], tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    inputs = write_rows(tmp_path / "data.jsonl", 20)
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        assert start(inputs).num_rows == 20
+    assert capfdbinary.readouterr().out == b""
+    start(inputs, tmp_path / "out.jsonl")
+    assert text.getvalue() == (tmp_path / "out.jsonl").read_text()
 
 
 def test_stdin(start: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
