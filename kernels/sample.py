@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sglc.kernels.row_logsumexp import row_logsumexp
+
 Keys = NDArray[np.uint64]  # [R]
 CANDIDATES = 256  # of the likeliest tokens that top-p looks at before it sorts the vocabulary
 PART = 1 << 19  # logits drawn at a time: 2 MB, half of a core's share of the cache
@@ -90,11 +92,10 @@ def filter_logits(logits: Tensor, top_k: Tensor, top_p: Tensor, min_p: Tensor) -
     drop nothing.
     """
     V = logits.shape[1]
-    # softmax and cumsum work row by row, where a sum over few rows may be cut among threads
-    p = logits.softmax(-1)
+    p = _probabilities(logits)
     num_candidates = min(V, max(CANDIDATES, int(top_k.max())))
     best = p.topk(num_candidates, dim=-1).values  # [R, C], descending
-    held = best.cumsum(-1)
+    held = _running_sums(best)
     limits = ((top_k > 0) & (top_k < V))[:, None]
     kth = best.gather(1, (top_k.clamp(1, num_candidates) - 1)[:, None])
     kth = torch.where(limits, kth, 0.0)
@@ -104,6 +105,20 @@ def filter_logits(logits: Tensor, top_k: Tensor, top_p: Tensor, min_p: Tensor) -
     if bool((top_p < 1).any()):
         threshold = torch.maximum(threshold, _nucleus(p, best, held, top_p[:, None], left))
     return logits.masked_fill_(p < threshold, -math.inf)
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    """A row's follow from its logits alone, where the library's sums over a row may depend on how
+    many there are, or on where it begins."""
+    if logits.is_cuda:
+        return (logits - row_logsumexp(logits)[:, None]).exp_()
+    return logits.softmax(-1)  # goes row by row here
+
+
+def _running_sums(p: Tensor) -> Tensor:
+    """Sums of probabilities [R, C] fp64, from the first to each. They are of whole numbers: parts
+    of a row are added up in any order on a GPU."""
+    return (p.double() * 2.0**40).long().cumsum(-1) * 2.0**-40
 
 
 def _nucleus(p: Tensor, best: Tensor, held: Tensor, top_p: Tensor, left: Tensor) -> Tensor:
@@ -116,7 +131,7 @@ def _nucleus(p: Tensor, best: Tensor, held: Tensor, top_p: Tensor, left: Tensor)
     if len(missed) and best.shape[1] < p.shape[1]:
         whole = _sorted(p[missed])
         threshold[missed] = _nucleus(
-            p[missed], whole, whole.cumsum(-1), top_p[missed], left[missed]
+            p[missed], whole, _running_sums(whole), top_p[missed], left[missed]
         )
     elif len(missed):  # rounding kept the sum below top_p: everything stays
         threshold[missed] = 0.0

@@ -76,8 +76,7 @@ class Allowed(Protocol):
 
 
 class Sampler:
-    """The options of one set of rows as tensors; made anew when the set changes. With `one_by_one`
-    filters, whose sums may depend on the number of rows, take one at a time."""
+    """The options of one set of rows as tensors; made anew when the set changes."""
 
     def __init__(
         self,
@@ -85,10 +84,7 @@ class Sampler:
         seeds: Sequence[int],
         masks: TokenMasks,
         device: torch.device,
-        *,
-        one_by_one: bool = False,
     ) -> None:
-        self._one_by_one = one_by_one
         self._masks = masks
         self._device = device
         self._options = options
@@ -161,10 +157,8 @@ class Sampler:
             return tokens
         drawn = logits[self._drawn].div_(self._temperature)
         if len(self._filtered):
-            size = 1 if self._one_by_one else len(self._filtered)
-            columns = (drawn[self._filtered], self._top_k, self._top_p, self._min_p)
-            parts = zip(*(torch.split(column, size) for column in columns), strict=True)
-            drawn[self._filtered] = torch.cat([filter_logits(*part) for part in parts])
+            kept = filter_logits(drawn[self._filtered], self._top_k, self._top_p, self._min_p)
+            drawn[self._filtered] = kept
         rows = self._drawn.cpu().numpy()
         keys = draw_keys(self._seeds[rows], counts[rows].astype(np.uint64))
         tokens[self._drawn] = sample(drawn, keys)

@@ -106,9 +106,7 @@ class DeviceEngine(ScheduledEngine):
         )
         self._lanes = DeviceLanes(max_batch)
         self._options = LaneOptions(max_batch, tokenizer, config.vocab_size, thinking, device)
-        self._host_draws = HostDraws(
-            self._options, self._constrained, tokenizer, thinking, device, one_by_one=deterministic
-        )
+        self._host_draws = HostDraws(self._options, self._constrained, tokenizer, thinking, device)
         self._endings = Endings(self._lanes, self._options, tokenizer)
         self._prefill_step = PrefillStep(model, self._pool, deterministic=deterministic)
         place = (model, self._pool, self._options.tensors, geometry)

@@ -36,9 +36,6 @@ def is_watched(job: Job) -> bool:
 
 
 class HostDraws:
-    """With `one_by_one` rows are filtered alone: the library's running sums over a row depend on
-    how many rows there are."""
-
     def __init__(
         self,
         options: LaneOptions,
@@ -46,10 +43,7 @@ class HostDraws:
         tokenizer: Tokenizer,
         thinking: Sequence[str],
         device: torch.device,
-        *,
-        one_by_one: bool = False,
     ) -> None:
-        self._one_by_one = one_by_one
         self._options = options
         self._constrained = constrained
         self._masks = TokenMasks(tokenizer, thinking, device)
@@ -61,8 +55,7 @@ class HostDraws:
         tensors, device = self._options.tensors, self._device
         index = send(lanes, device)
         seeds = [job.gen.seed for job in jobs]
-        options = [job.gen.sampling for job in jobs]
-        sampler = Sampler(options, seeds, self._masks, device, one_by_one=self._one_by_one)
+        sampler = Sampler([job.gen.sampling for job in jobs], seeds, self._masks, device)
         batch = self._constrained.batch(jobs)
         assert batch is not None
         rows = torch.arange(len(jobs), device=device)
