@@ -6,7 +6,10 @@ Law: nothing heavy is imported, so that `--help` is instant.
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
+from collections.abc import Sequence
+from typing import NoReturn
 
 from sglc import commands
 
@@ -24,9 +27,31 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY_UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, and where to read on."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"sglc: error: {message} (`{self.prog} --help` says more)\n")
+
+    def refuse(self, unknown: str) -> NoReturn:
+        """Of an argument that it does not have."""
+        options = self._option_string_actions if unknown.startswith("-") else ()
+        near = difflib.get_close_matches(unknown.split("=")[0], options, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        self.error(f"unknown argument {unknown}{hint}")
+
+
+def read(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments of one command line (None: the process's); a mistake in them exits with 2."""
+    args, unknown = parser().parse_known_args(argv)
+    if unknown:
+        args.verb.refuse(unknown[0])
+    return args
+
+
 def parser() -> argparse.ArgumentParser:
     """Reads the arguments of `sglc`; `command` of what it reads is the function to call."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="sglc",
         description="Compile LLM programs and run them over rows of data.",
         epilog=EXIT_CODES,
@@ -65,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _verb(
-    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    verbs: argparse._SubParsersAction[_Parser],
     name: str,
     command: commands.Command,
     what: str,
@@ -77,7 +102,7 @@ def _verb(
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, verb=parser)
     return parser
 
 

@@ -39,6 +39,7 @@ USER_ERRORS = (
 def command() -> NoReturn:
     """`sglc` as a process."""
     streams.open_closed_streams()
+    streams.let_talk_be_lost()
     code = main()
     if code == INTERRUPTED:
         sys.stderr.flush()
@@ -48,7 +49,7 @@ def command() -> NoReturn:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    args = arguments.parser().parse_args(argv)
+    args = arguments.read(argv)
     try:
         code = _code(args)
         sys.stdout.flush()

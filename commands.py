@@ -60,6 +60,7 @@ def check(args: argparse.Namespace) -> int:
     checked."""
     from sglc.compiler.check import check as check_program
 
+    _refuse_plan(args)
     spec = None if args.model is None else _session(args.model).spec
     checked = check_program(
         Path(args.file), None, program=args.program, defines=_defines(args), spec=spec
@@ -73,6 +74,7 @@ def compile_plan(args: argparse.Namespace) -> int:
     from sglc.codegen.plan_file import write_plan
     from sglc.output_file import refuse_inputs, write_whole
 
+    _refuse_plan(args)
     output = Path(args.output or Path(args.file).with_suffix(".bin").name)
     refuse_inputs(output, [args.file, args.sample])
     result = _compile(args, _session(args.model))
@@ -214,6 +216,13 @@ def version(args: argparse.Namespace) -> int:
 
 
 # ---------------------------------------------------------------- parts of commands
+
+
+def _refuse_plan(args: argparse.Namespace) -> None:
+    from sglc.codegen.plan_file import is_plan
+
+    if is_plan(Path(args.file)):
+        raise UsageError(f"{args.file} is a compiled plan; this command takes the .sgl program")
 
 
 def _session(name: str | None) -> Session:

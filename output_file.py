@@ -32,7 +32,11 @@ def write_whole(path: Path, data: bytes) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        reason = "it is a folder" if path.is_dir() else (error.strerror or str(error)).lower()
+        reason = (error.strerror or str(error)).lower()
+        if path.is_dir():
+            reason = "it is a folder"
+        elif not path.parent.exists():
+            reason = f"there is no folder {path.parent}"
         raise OutputError(f"cannot write {path}: {reason}") from error
 
 

@@ -6,8 +6,10 @@ Law: whatever the shell did to them, a command ends with a sentence and an exit 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
+from typing import Any
 
 # what writing meets: nobody reads, no room, no such descriptor, a broken device
 _OF_WRITING = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF, errno.EIO)
@@ -23,6 +25,26 @@ def open_closed_streams() -> None:
         sys.stdout = os.fdopen(_null(1, os.O_RDONLY), "w")
     if sys.stderr is None:
         sys.stderr = os.fdopen(_null(2, os.O_WRONLY), "w")
+
+
+class _Talk(io.FileIO):
+    """A descriptor that loses what it cannot take."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def let_talk_be_lost() -> None:
+    """A stderr that is full, or that nobody reads any more, is no reason to fail: results count,
+    talk about them does not."""
+    sys.stderr.flush()
+    talk = io.BufferedWriter(_Talk(sys.stderr.fileno(), "wb", closefd=False))
+    sys.stderr = io.TextIOWrapper(
+        talk, encoding=sys.stderr.encoding, errors="backslashreplace", line_buffering=True
+    )
 
 
 def is_of_stdout(error: Exception) -> bool:

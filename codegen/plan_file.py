@@ -92,11 +92,21 @@ def read_plan(source: bytes | Path) -> Plan:
         raise PlanError(f"{name} cannot be read: {reason}") from error
 
 
+def is_plan(path: Path) -> bool:
+    """Whether a file begins as a plan does; no when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(8 + len(_START))[8:] == _START
+    except OSError:
+        return False
+
+
 def _parse(data: bytes | mmap.mmap, name: str) -> Plan:
     """`name` is what the sentences call the file."""
     if data[8 : 8 + len(_START)] != _START:
         raise PlanError(
-            f"{name} is not a plan of sglc: `sglc compile program.sgl -o plan.bin` makes one"
+            f"{name} is not a plan of sglc: `sglc compile program.sgl -o plan.bin` makes one "
+            "(a program's name ends in .sgl)"
         )
     damaged = PlanError(f"{name} is damaged: copy it anew or compile the program again")
     (header_len,) = struct.unpack("<Q", data[:8])

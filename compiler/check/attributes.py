@@ -8,6 +8,7 @@ from sglc.compiler import syntax
 from sglc.compiler.check import narrowing, relations
 from sglc.compiler.checked import Meta
 from sglc.compiler.diagnostics import nearest
+from sglc.ir.host.functions import SIGNATURES
 from sglc.ir.types import (
     JSON,
     UNKNOWN,
@@ -128,7 +129,7 @@ def _field(expressions: Expressions, expr: syntax.Attribute, owner: Type) -> Typ
         case OptionalType():
             help = expressions.null_help(expr.value) or ""
         case _:
-            help = f"built-ins are functions: `{name}(...)`"
+            help = f"built-ins are functions: `{name}(...)`" if name in SIGNATURES else ""
     message = f"a value of type `{owner}` has no field `{name}`"
     if name in META_NAMES and isinstance(expr.value, syntax.Name | syntax.Attribute):
         bound = expr.value.text if isinstance(expr.value, syntax.Name) else expr.value.name.text

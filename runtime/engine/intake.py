@@ -78,7 +78,8 @@ class Intake:
             return RequestError(request, "context_too_long", message)
         if num_slots > self._num_slots:
             message = (
-                f"{what} need KV memory for {num_slots} tokens, but it holds {self._num_slots}"
+                f"{what} need KV memory for {num_slots} tokens, but it holds {self._num_slots}: "
+                "give more --kv-memory"
             )
             return RequestError(request, "kv_memory_too_small", message)
         return None

@@ -81,7 +81,9 @@ def _hub_folder(name: str, fetch: bool, progress: Progress | None) -> Path:
         )
     except LocalEntryNotFoundError as error:
         why = "the hub cannot be reached" if fetch else "fetching is off"
-        raise ModelError(f"`{name}` is not on this machine, and {why}") from error
+        raise ModelError(
+            f"`{name}` is not on this machine, and {why}; a folder or a .gguf file needs no hub"
+        ) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"`{name}` cannot be fetched from the hub: {reason}") from error

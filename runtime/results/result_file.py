@@ -227,6 +227,8 @@ def _open_locked(path: Path) -> tuple[int, bool]:
         try:
             is_new = not path.exists()
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:
+            raise ResultError(f"cannot write {path}: there is no folder {path.parent}") from None
         except OSError as error:
             raise ResultError(f"cannot write {path}: {(error.strerror or '').lower()}") from None
         try:

@@ -73,7 +73,8 @@ def parse_text(text: str) -> Value:
         value: Value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         what = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
-        raise BadJson("bad_json", f"not valid JSON: {what} at column {error.colno}") from None
+        column = min(error.pos, len(text.rstrip())) + 1  # a text that ends early ends on its line
+        raise BadJson("bad_json", f"not valid JSON: {what} at column {column}") from None
     except RecursionError:
         raise _too_deep() from None
     if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:

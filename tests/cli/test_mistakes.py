@@ -45,7 +45,7 @@ MEASURE = ("prog.sgl", "--program", "measure")
         (("run", "data.bin", "--program", "p"), "--program and --define are for .sgl files"),
         (("run", "prog.bin", "--set", "text=a"), "prog.bin"),
         (("run", "data.jsonl", "--set", "text=a"), "data.jsonl"),
-        (("run", *MEASURE, "--set", "text=a", "-o", "no/out.jsonl"), "cannot write"),
+        (("run", *MEASURE, "--set", "text=a", "-o", "no/out.jsonl"), "there is no folder"),
         (
             ("run", "prog.sgl", "--program", "loud", "--set", "text=a"),
             "`shout` (give it with --extern",
@@ -55,7 +55,10 @@ MEASURE = ("prog.sgl", "--program", "measure")
             "--extern none.py: there is no such file",
         ),
         (("compile", *MEASURE, "--skip", "lengthz"), "no pass is called `lengthz`"),
-        (("compile", *MEASURE, "-o", "no/plan.bin"), "cannot write no/plan.bin: no such file or"),
+        (
+            ("compile", *MEASURE, "-o", "no/plan.bin"),
+            "cannot write no/plan.bin: there is no",
+        ),
         (("compile", *MEASURE, "-o", "."), "cannot write .: it is a folder"),
         (("compile", *MEASURE, "--define", "SIZE=3"), "there is no const `SIZE` to define"),
         (("explain", *MEASURE, "--html", "."), "cannot write .: it is a folder"),
@@ -66,6 +69,8 @@ MEASURE = ("prog.sgl", "--program", "measure")
         (("run", *MEASURE, "--limit", "few"), "'few' is not a whole number"),
         (("run", ".", "--set", "text=a"), "cannot be read: is a directory"),
         (("run", *MEASURE, "--device", "tpu"), "invalid choice: 'tpu'"),
+        (("run", *MEASURE, "--inptus", "a"), "unknown argument --inptus; did you mean --inputs?"),
+        (("run", *MEASURE, "more"), "unknown argument more (`sglc run --help` says more)"),
         (("run",), "the following arguments are required: FILE"),
         (("fly",), "invalid choice: 'fly'"),
     ],
@@ -77,7 +82,15 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(
     assert code == 2
     assert out == ""
     assert sentence in err
-    assert "Traceback" not in err and "internal error" not in err
+    assert "Traceback" not in err and "internal error" not in err and "usage:" not in err
+
+
+@pytest.mark.parametrize("command", ["check", "compile"])
+def test_a_plan_is_no_program(sglc: Sglc, command: str) -> None:
+    assert sglc("compile", *MEASURE, "-o", "plan.bin")[0] == 0
+    code, out, err = sglc(command, "plan.bin")
+    assert (code, out) == (2, "")
+    assert err == "sglc: error: plan.bin is a compiled plan; this command takes the .sgl program\n"
 
 
 @pytest.mark.parametrize(

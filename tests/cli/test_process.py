@@ -106,3 +106,11 @@ def test_talk_that_nobody_hears(folder: Path) -> None:
     found = in_shell(folder, "2>&-", *ONE_ROW)
     assert found.returncode == 0
     assert found.stdout.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_stderr_that_is_full_fails_nothing(folder: Path) -> None:
+    found = in_shell(folder, "2>/dev/full", *ONE_ROW)
+    assert (found.returncode, found.stdout.count("\n")) == (0, 1)
+    (folder / "bad.sgl").write_text('program a(t: str):\n    "{u}"\n')
+    assert in_shell(folder, "2>/dev/full", "check", "bad.sgl").returncode == 2

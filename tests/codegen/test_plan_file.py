@@ -130,7 +130,8 @@ def _with_version(data: bytes, version: int) -> bytes:
     [
         pytest.param(
             lambda d: b"PK\x03\x04" + b"x" * 100,
-            "`p.bin` is not a plan of sglc: `sglc compile program.sgl -o plan.bin` makes one",
+            "`p.bin` is not a plan of sglc: `sglc compile program.sgl -o plan.bin` makes one "
+            "(a program's name ends in .sgl)",
             id="foreign",
         ),
         pytest.param(
@@ -140,7 +141,8 @@ def _with_version(data: bytes, version: int) -> bytes:
         ),
         pytest.param(
             lambda d: struct.pack("<Q", 2) + b"{}",
-            "`p.bin` is not a plan of sglc: `sglc compile program.sgl -o plan.bin` makes one",
+            "`p.bin` is not a plan of sglc: `sglc compile program.sgl -o plan.bin` makes one "
+            "(a program's name ends in .sgl)",
             id="other-safetensors",
         ),
         pytest.param(

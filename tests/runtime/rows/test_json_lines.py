@@ -19,6 +19,8 @@ REFUSED = {
     b'{"a": "\\ud800"}': "\\ud800 is half of a surrogate pair, which stands for no character",
     b'{"\\uDFFF": 1}': "\\udfff is half of a surrogate pair, which stands for no character",
     b'{"a": 1': "not valid JSON: expecting ',' delimiter at column 8",
+    b'{"a": 1\n': "not valid JSON: expecting ',' delimiter at column 8",
+    b'{"a": 1 \r\n': "not valid JSON: expecting ',' delimiter at column 8",
     b'{"a": 1} {"a": 2}': "not valid JSON: extra data at column 10",
     b"{'a': 1}": "not valid JSON: expecting property name enclosed in double quotes at column 2",
     b'{"a": "x\ty"}': "not valid JSON: invalid control character at column 9",
