@@ -7,7 +7,8 @@ Each row's context is cut into chunks of CHUNK positions from its start, however
 into nodes. A chunk and up to ROWS rows that see it are an item; items run GROUP at a time, and
 chunks are merged SPAN at a time in the order of positions. So every operation always has the same
 shape, and what a row gets depends on the place it has in these shapes only if the library's
-arithmetic does: the engine checks that when it starts.
+arithmetic does: the engine checks that when it starts. Made of the library's products, for a CPU;
+`table_attention.py` keeps the same law on a GPU.
 Moves:  each item's K and V once: `bytes_moved`.
 """
 

@@ -211,7 +211,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--once", nargs="*", default=[], metavar="W", help="not repeated")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--deterministic", action="store_true")
+    parser.add_argument(
+        "--deterministic", action="store_true", help="the same bits in any batch: what it costs"
+    )
     parser.add_argument("--geometry", help="run all on this geometry (tiny: to try the programs)")
     parser.add_argument("--tokenizer", type=Path, help="a folder with tokenizer.json")
     parser.add_argument("--profile", type=Path, help="a folder for tables of torch's profiler")

@@ -1,4 +1,4 @@
-"""The forward pass of `--deterministic`: a row's logits are the same bits in any batch.
+"""The forward pass of `--deterministic` on a CPU: a row's logits are the same bits in any batch.
 
 Rows go through the model in tiles of one size, filled up with rows that count for nothing, so that
 every product has the same shape; attention is `kernels/fixed_attention.py`. It remains to ask

@@ -7,8 +7,9 @@ import torch
 
 pytest.importorskip("triton")
 
+from sglc.kernels import fixed_products, linear
 from sglc.runtime.model.config import ModelConfig, config_from_hf
-from sglc.runtime.models.fused_transformer import AttendQueries, FusedTransformer
+from sglc.runtime.models.fused_transformer import AttendQueries, FusedTransformer, Products
 from sglc.runtime.models.naive_attend import naive_attend
 from sglc.runtime.models.parameters import Parameters, empty_parameters, named_tensors
 from sglc.runtime.models.transformer import Transformer
@@ -68,8 +69,10 @@ def attend_from(pools: list[list[torch.Tensor]], slots: torch.Tensor) -> AttendQ
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("every_row", [True, False])
-def test_equals_the_plain_pass(case: str, every_row: bool) -> None:
+@pytest.mark.parametrize(
+    ("products", "every_row"), [(linear, True), (linear, False), (fixed_products, False)]
+)
+def test_equals_the_plain_pass(case: str, products: Products, every_row: bool) -> None:
     config, parameters = random_model(case, torch.float32)
     T = 9
     ids = torch.arange(T, device=DEVICE) * 7 % 97
@@ -80,7 +83,7 @@ def test_equals_the_plain_pass(case: str, every_row: bool) -> None:
         ids, positions, naive_attend, positions if every_row else rows
     )
     pools = pools_of(config, torch.float32)
-    found = FusedTransformer(config, parameters).forward(
+    found = FusedTransformer(config, parameters, products).forward(
         ids, positions, slots, *pools, attend_from(pools, slots), None if every_row else rows
     )
     assert found.dtype == torch.float32
