@@ -14,13 +14,15 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from itertools import islice, repeat
 
 import tokenizers
 
 MOST_WORDS = 1 << 16
 LONGEST = 24  # characters; what is longer is hardly met again
 
-_ID = "i"  # how an array holds ids
+_ID = "i"  # how an array holds ids: four bytes each
+_UNKNOWN = b"?"  # stands for ids that are not known, being none
 
 
 class WordMemory:
@@ -39,44 +41,42 @@ class WordMemory:
         self._first: dict[str, bytes] = {"": b""}  # of words at the beginning of a text
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        found = [self._of_known_words(text) for text in texts]
-        learnt = iter(self._learn([t for t, ids in zip(texts, found, strict=True) if ids is None]))
-        return [array(_ID, next(learnt) if ids is None else ids).tolist() for ids in found]
-
-    def _of_known_words(self, text: str) -> bytes | None:
-        """The ids of a text whose words are all known and apart by single spaces; else None."""
-        first, *others = text.split(" ")
-        try:
-            return self._first[first] + b"".join(map(self._inner.__getitem__, others))
-        except KeyError:
-            return None
-
-    def _learn(self, texts: Sequence[str]) -> Iterator[bytes]:
-        """The ids of each text."""
-        # of each text the ids of its words, and those words that are new by their places
-        drafts: list[tuple[list[bytes | None], dict[int, str]]] = []
+        drafts = [self._draft(text) for text in texts]
         new: dict[str, bytes] = {}
-        unknown: list[list[str]] = []  # of each text, none twice
-        for text in texts:
-            first, *others = self._spaces.split(text)
-            found = [self._first.get(first), *map(self._inner.get, others)]
-            missing = {
-                place: " " + others[place - 1] if place else first
-                for place, ids in enumerate(found)
-                if ids is None
-            }
-            drafts.append((found, missing))
+        unknown: list[list[str]] = []  # of each text that has some, none twice
+        for _, missing in drafts:
             fresh = [word for word in dict.fromkeys(missing.values()) if word not in new]
-            new.update(dict.fromkeys(fresh, b""))
             if fresh:
+                new.update(dict.fromkeys(fresh, _UNKNOWN))
                 unknown.append(fresh)
-        for word, its_ids in self._encoded(unknown):
-            new[word] = its_ids
-            self._keep(word, its_ids)
-        return (
-            b"".join([new[missing[at]] if ids is None else ids for at, ids in enumerate(found)])
-            for found, missing in drafts
-        )
+        for word, ids in self._encoded(unknown):
+            new[word] = ids
+            self._keep(word, ids)
+        for found, missing in drafts:
+            for place, word in missing.items():
+                found[place] = new[word]
+        return [array(_ID, b"".join(found)).tolist() for found, _ in drafts]
+
+    def _draft(self, text: str) -> tuple[list[bytes], dict[int, str]]:
+        """The ids of its words, and those words that are not known by their places."""
+        words = text.split(" ")
+        found, missing = self._look(words)
+        if missing and not all(map(self._is_ended, missing.values())):
+            # white space stands together: the space in it, or behind it, begins no word
+            found, missing = self._look(self._spaces.split(text))
+        return found, missing
+
+    def _look(self, words: list[str]) -> tuple[list[bytes], dict[int, str]]:
+        """The same. Words are given without the space that begins them."""
+        others = islice(words, 1, None)
+        found = [self._first.get(words[0], _UNKNOWN)]
+        found += map(self._inner.get, others, repeat(_UNKNOWN))
+        missing: dict[int, str] = {}
+        place = -1
+        for _ in range(found.count(_UNKNOWN)):
+            place = found.index(_UNKNOWN, place + 1)
+            missing[place] = " " + words[place] if place else words[0]
+        return found, missing
 
     def _encoded(self, texts: list[list[str]]) -> Iterator[tuple[str, bytes]]:
         """Each word and its ids; a text is given as its words."""
@@ -98,8 +98,12 @@ class WordMemory:
                 begin, at = at, bisect_left(starts, end, at)
                 yield word, array(_ID, ids[begin:at]).tobytes()
 
+    def _is_ended(self, word: str) -> bool:
+        """Whether a word is over if a space follows."""
+        return self._spaces.match(word + " ", len(word)) is not None
+
     def _keep(self, word: str, ids: bytes) -> None:
-        if len(word) > LONGEST or not self._spaces.match(word + " ", len(word)):
+        if len(word) > LONGEST or not self._is_ended(word):
             return
         if len(self._inner) + len(self._first) >= MOST_WORDS:
             self._forget()
