@@ -3,7 +3,7 @@
 Planned: rows whose first texts begin alike follow one another, so that what they share is computed
 once and is free again after its last use; a row that shares with one in flight comes first, then
 the oldest. What all rows begin with does not count: it stays in memory anyway.
-Looking costs a tenth of a millisecond a row, so where looks find nothing they become rare.
+Looking costs a twentieth of a millisecond a row, so where looks find nothing they become rare.
 Law: with nothing shared, rows start as they were read. No row's text, seed or result depends on it.
 """
 
