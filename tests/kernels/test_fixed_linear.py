@@ -13,7 +13,13 @@ from devices import DEVICE, DTYPES, NEEDS_GPU
 from sglc.kernels import fixed_products, qkv_rope_write
 from sglc.kernels.contract import KernelError
 from sglc.kernels.fixed_linear import fixed_linear, fixed_linear_ref
-from sglc.kernels.fixed_linear_triton import HALF_TILES, Tile, fixed_linear_triton, tiles_for
+from sglc.kernels.fixed_linear_triton import (
+    HALF_TILES,
+    Tile,
+    _tile,
+    fixed_linear_triton,
+    tiles_for,
+)
 from sglc.kernels.rope import rope_table
 from sglc.kernels.testing import ERROR_RATIO, error_ratio
 
@@ -106,6 +112,21 @@ def test_what_stands_around_the_products(dtype) -> None:
     assert error_ratio(q, exact) < limit
     for pool, exact_pool in zip(pools, exact_pools, strict=True):
         assert error_ratio(pool, exact_pool) < limit
+
+
+@pytest.mark.parametrize(
+    ("T", "N", "K", "chosen"),
+    [
+        (1, 28672, 4096, 2),
+        (40, 28672, 4096, 1),
+        (40, 4096, 4096, 2),  # too few programs of the larger ones
+        (512, 4096, 4096, 0),
+        (512, 4096, 4100, 1),  # rows that the copy engine does not take
+    ],
+)
+def test_the_tile_follows_from_shapes(T: int, N: int, K: int, chosen: int) -> None:
+    x = torch.empty(T, K, dtype=torch.float16)
+    assert _tile(HALF_TILES, x, N) == HALF_TILES[chosen]
 
 
 def test_refuses_shapes() -> None:
