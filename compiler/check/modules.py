@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sglc.compiler import declaration
 from sglc.compiler.check.report import Report
-from sglc.compiler.diagnostics import Diagnostic, whole_file
+from sglc.compiler.diagnostics import Diagnostic, nearest, whole_file
 from sglc.compiler.parse import parse
 from sglc.compiler.source import decode
 from sglc.ir.span import Source, Span
@@ -170,9 +170,12 @@ class Loader:
             self.sources.append(Source(str(shown), ""))
             at = whole_file(len(self.sources) - 1)
         folder = path.parent
-        near = sorted(p.name for p in folder.glob("*.sgl")) if folder.is_dir() else []
-        others = [name for name in near if name != path.name][:5]
-        listed = ", ".join(f"`{name}`" for name in others)
+        found = sorted(p.name for p in folder.glob("*.sgl")) if folder.is_dir() else []
+        others = [name for name in found if name != path.name]
+        meant = nearest(path.name, others)
+        listed = ", ".join(f"`{name}`" for name in others[:5])
         help = f"the folder holds {listed}" if others else None
+        if meant is not None:
+            help = f"did you mean `{meant}`?"
         self.report.error("E0501", problem, at, "" if at.line == 0 else "not found", help=help)
         return None
