@@ -9,6 +9,7 @@ from sglc.bench.summary import RunSummary
 
 
 def report(result: BenchResult) -> str:
+    """The lines that `sglc bench` prints."""
     best, first, ceilings = result.best, result.first, result.ceilings
     tokens, shares = best.tokens, best.shares
     lines = [

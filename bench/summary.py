@@ -67,6 +67,7 @@ class RunSummary:
 def summarize(
     run: Measured, config: ModelConfig, dtype: torch.dtype, ceilings: Ceilings
 ) -> RunSummary:
+    """What one run comes to, beside the least time that its steps could have taken."""
     stats = run.stats
     num_logits = stats.decoded_tokens
     least = floor_seconds(config, dtype.itemsize, ceilings, run.steps, num_logits)

@@ -32,6 +32,7 @@ _ONE_MORE = host.Binary("+", host.Operand(0), host.Const(1))
 
 
 def emit_for(emitter: Emitter, op: ops.For, dead: Ids, exits: Exits) -> None:
+    """Code of a `for`: the list is walked by a counter, which is also the round."""
     regs = emitter.regs
     with emitter.results(op, dead) as carried:
         loop = _Loop(emitter, op, carried, dead)
@@ -43,6 +44,7 @@ def emit_for(emitter: Emitter, op: ops.For, dead: Ids, exits: Exits) -> None:
 
 
 def emit_while(emitter: Emitter, op: ops.While, dead: Ids, exits: Exits) -> None:
+    """Code of a `while`: the rounds are counted against its limit before each test."""
     code, regs = emitter.code, emitter.regs
     with emitter.results(op, dead) as carried:
         loop = _Loop(emitter, op, carried, dead)

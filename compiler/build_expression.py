@@ -210,6 +210,7 @@ MAX_DIGITS = 4300  # what Python converts; also more than any use
 
 
 def offsets(token: Token) -> tuple[int, int]:
+    """Where a token begins and ends in the source, in characters."""
     assert token.start_pos is not None and token.end_pos is not None
     return token.start_pos, token.end_pos
 

@@ -31,6 +31,7 @@ def parse_tree(text: str, rule: Rule, start: int = 0, end: int | None = None) ->
 
 @cache
 def lark() -> Lark:
+    """The parser of `sgl.lark`, made once."""
     grammar = Path(__file__).with_name("sgl.lark").read_text(encoding="utf-8")
     return Lark(
         grammar,

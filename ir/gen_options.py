@@ -24,6 +24,7 @@ def is_constrained(type: Type, options: Collection[str]) -> bool:
 
 
 def is_gen_constrained(gen: ops.Gen) -> bool:
+    """`is_constrained` of a gen; a piece of a value always is."""
     return gen.piece is not None or is_constrained(gen.type, dict(gen.options))
 
 

@@ -81,10 +81,12 @@ def operands(op: Op) -> tuple[Value, ...]:
 
 
 def path_values(op: Op) -> tuple[Value, ...]:
+    """The values in an op's path; none where it has no path."""
     return tuple(values_in(op.path)) if isinstance(op, _WITH_PATH) else ()
 
 
 def regions(op: Op) -> tuple[Region, ...]:
+    """The regions that an op holds, in order."""
     names = SHAPES[type(op)].regions
     return tuple([getattr(op, name) for name in names]) if names else ()
 
@@ -195,6 +197,7 @@ def rebuild(
 
 
 def rebuild_end(end: Terminator, operand: ValueMap) -> Terminator:
+    """The terminator with each of its values replaced; itself where none changes."""
     values = _map(end.values, operand)
     return end if values is end.values else replace(end, values=values)
 
@@ -301,6 +304,7 @@ def map_functions(module: Module, function: Callable[[Function], Function]) -> M
 
 
 def all_functions(module: Module) -> tuple[Function, ...]:
+    """The program, then the fragments."""
     return (module.program, *module.functions)
 
 

@@ -112,6 +112,7 @@ def _add_piece(
 
 
 def add_select(block: Block) -> None:
+    """Append a random select to the block."""
     choices = _choices(block)
     temperature = block.some(t.FLOAT) if block.draw.random() < 0.5 else None
     metas = (("index", block.known(t.INT)),) if block.draw.random() < 0.3 else ()

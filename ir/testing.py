@@ -61,6 +61,7 @@ def random_module(draw: random.Random, *, num_statements: int = 6) -> Module:
 
 
 def random_row(draw: random.Random) -> dict[str, e.Value]:
+    """Values of the parameters of `random_module`'s programs."""
     return {
         "q": draw.choice(_WORDS),
         "items": [draw.choice(_WORDS) for _ in range(draw.randrange(3))],

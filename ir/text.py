@@ -23,6 +23,7 @@ __all__ = ["IRSyntaxError", "parse_module", "print_module"]
 
 
 def print_module(module: Module) -> str:
+    """The module's text, which `parse_module` reads back."""
     return "\n".join(module_lines(module)).lstrip("\n") + "\n"
 
 

@@ -150,10 +150,12 @@ def meet(sizes: Sequence[Size], measure: Measure) -> Size:
 
 
 def plus(a: int | None, b: int | None) -> int | None:
+    """The sum; None is no bound."""
     return None if a is None or b is None else a + b
 
 
 def times(a: int | None, b: int | None) -> int | None:
+    """The product; None is no bound, and nothing times no bound is nothing."""
     if a == 0 or b == 0:
         return 0
     return None if a is None or b is None else a * b

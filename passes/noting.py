@@ -35,4 +35,5 @@ def note(by: str, kind: str, op: Op, target: Span | None = None) -> PassNote:
 
 
 def with_notes(module: Module, notes: Iterable[PassNote]) -> Module:
+    """The module with these notes behind its own, equal ones summed."""
     return replace(module, notes=(*module.notes, *summed(notes)))

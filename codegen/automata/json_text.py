@@ -103,6 +103,7 @@ def array(
 
 
 def member(name: str, value: Expr) -> Expr:
+    """`"name":value` of an object."""
     return seq(literal(name), ":", value)
 
 

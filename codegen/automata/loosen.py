@@ -21,6 +21,7 @@ _NARROW = 16
 
 
 def loosened(rules: Rules) -> Rules:
+    """The rules with every large count made a `*` or a `+`."""
     return Rules(_loose(rules.root), tuple((name, _loose(expr)) for name, expr in rules.rules))
 
 

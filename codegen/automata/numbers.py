@@ -32,6 +32,7 @@ def int_between(low: int | None, high: int | None) -> Expr:
 
 
 def any_float() -> Expr:
+    """A decimal of at most `FLOAT_DIGITS` digits on either side of the point, maybe an exponent."""
     positive = seq(_digits("1", "9"), repeat(DIGIT, 0, FLOAT_DIGITS - 1))
     fraction = seq(".", repeat(DIGIT, 1, FLOAT_DIGITS))
     mark = chars((ord(e), ord(e)) for e in "Ee")

@@ -33,6 +33,7 @@ def string(flat: Flat) -> Expr:
 
 
 def number(flat: Flat, *, is_whole: bool) -> Expr:
+    """A number within the schema's bounds, the exclusive ones among them."""
     if not is_whole:
         return float_between(flat.low, flat.high, above=flat.above, below=flat.below)
     lows = [math.ceil(flat.low)] if flat.low is not None else []

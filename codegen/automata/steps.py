@@ -36,6 +36,7 @@ class Steps:
 
 
 def steps_of(dfa: ByteDfa, follow: bytes) -> Steps:
+    """The steps through a value, and then through as much of `follow` as may come."""
     num_states = len(dfa.is_final)
     own = np.arange(num_states, dtype=np.int32)
     if not follow:

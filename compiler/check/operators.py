@@ -101,6 +101,7 @@ def index(value: Type, at: Type, known: int | str | None) -> Type | None:
 
 
 def slice_of(value: Type) -> Type | None:
+    """The type of a slice, or None where the value has none."""
     value = relations.base(value)
     match value:
         case UnknownType() | JsonType():

@@ -146,6 +146,7 @@ def join(a: Type, b: Type) -> Type:
 
 
 def join_all(types: Iterable[Type]) -> Type:
+    """The type that holds values of all of these; UNKNOWN of none."""
     found: Type = UNKNOWN
     for type in types:
         found = join(found, type)
@@ -158,6 +159,7 @@ def optional(type: Type) -> Type:
 
 
 def without_null(type: Type) -> Type:
+    """T of `T?`, any other type as it is."""
     return type.item if isinstance(type, OptionalType) else type
 
 

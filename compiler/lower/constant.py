@@ -15,6 +15,7 @@ def constant_expr(expr: syntax.Expr, checked: CheckedProgram) -> host.Expr:
 
 
 def constant_value(expr: syntax.Expr, checked: CheckedProgram) -> host.Value:
+    """The value of an expression that the checker found constant."""
     return evaluate(constant_expr(expr, checked))
 
 

@@ -64,6 +64,7 @@ def is_effect(node: syntax.Node, checked: CheckedProgram) -> bool:
 
 
 def has_effect(node: syntax.Node, checked: CheckedProgram) -> bool:
+    """Whether a run, or a call of a fragment or an extern, stands anywhere in `node`."""
     return any(is_effect(n, checked) for n in walk(node))
 
 

@@ -23,6 +23,7 @@ def fitted(frame: Frame, value: ops.Value, wanted: Type, span: Span | None) -> o
 
 
 def holds_floats(type: Type) -> bool:
+    """Whether an int in a value of this type may have to become a float."""
     match type:
         case FloatType():
             return True

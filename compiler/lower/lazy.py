@@ -59,6 +59,7 @@ def _chain(
 
 
 def lower_conditional(frame: Frame, node: syntax.Conditional, name: str) -> ops.Value:
+    """`a if test else b` as an `If`: only one of the two is evaluated."""
     return branch(
         frame,
         frame.expr(node.test),

@@ -35,6 +35,7 @@ def keeps_whole(frame: Frame, options: Collection[str]) -> bool:
 
 
 def can_cut(frame: Frame, gen: ops.Gen) -> bool:
+    """Whether a gen of a record may be lowered in pieces; the module says what keeps it whole."""
     return (
         isinstance(gen.type, RecordType)
         and len(cut(gen.type)) > 1

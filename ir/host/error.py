@@ -55,15 +55,18 @@ def kind(value: Value) -> str:
 
 
 def check_text(length: int) -> None:
+    """Refuse a text of so many characters where that is over `MAX_TEXT`."""
     if length > MAX_TEXT:
         raise too_large(f"a text of {length} characters; the limit is {MAX_TEXT}")
 
 
 def check_items(count: int) -> None:
+    """Refuse a list or dict of so many items where that is over `MAX_ITEMS`."""
     if count > MAX_ITEMS:
         raise too_large(f"a list of {count} items; the limit is {MAX_ITEMS}")
 
 
 def check_bits(bits: float) -> None:
+    """Refuse an integer of so many bits where that is over `MAX_INT_BITS`."""
     if bits > MAX_INT_BITS:
         raise too_large(f"an integer of over {MAX_INT_BITS} bits")

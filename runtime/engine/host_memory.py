@@ -14,6 +14,7 @@ _THRESHOLD = 1 << 28  # bytes; above the largest tensor of a step
 
 
 def keep_freed_memory() -> None:
+    """Raise glibc's thresholds for giving memory back; of the whole process."""
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none

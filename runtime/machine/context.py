@@ -95,6 +95,7 @@ class Settled:
 
 
 def nothing_settled(root: Prefix) -> Settled:
+    """The start: no tokens yet."""
     return Settled(root, blake2b(digest_size=16))
 
 

@@ -35,6 +35,7 @@ def common_len(sequences: Sequence[list[int]]) -> int:
 
 
 def needs_unconditional(method: str) -> bool:
+    """Whether the method also scores the choices with nothing before them."""
     return method == "unconditional_likelihood_normalized"
 
 

@@ -47,6 +47,8 @@ class _Branches:
 
 
 def fork(i: Fork, next_pc: int, setting: Setting) -> Callable[[Task], int]:
+    """The meaning of a `Fork`: a task for each item, whose contexts go on from the one forked."""
+
     def step(task: Task) -> int:
         items = items_of(task.regs[i.items])
         if i.src is None or len(items) < 2:
@@ -103,6 +105,8 @@ def _start_branches(i: Fork, task: Task, items: list[Value], setting: Setting) -
 
 
 def run(i: Run, next_pc: int, setting: Setting) -> Callable[[Task], int]:
+    """The meaning of a `Run`: a task of its own, and a promise of its value."""
+
     def step(task: Task) -> int:
         promise = Promise()
         started = Task(

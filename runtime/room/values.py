@@ -34,6 +34,7 @@ class Parts:
 
 
 def is_known(value: Any) -> bool:
+    """Whether it is a host value, known as a whole."""
     return value is not UNKNOWN and value.__class__ is not Parts
 
 
