@@ -29,7 +29,7 @@ META_NAMES = ("finish_reason", "tokens", "logprobs", "scores", "index")
 
 
 def attribute_type(expressions: Expressions, expr: syntax.Attribute) -> Type:
-    """The type of `x.name`: what a gen or select tells of itself, a name of an import, or a field."""
+    """The type of `x.name`: what a gen or select tells of itself, an import's name, or a field."""
     found = _meta(expressions, expr)
     if found is not None:
         return found
@@ -95,7 +95,7 @@ def _imported(expressions: Expressions, expr: syntax.Attribute) -> Type | None:
 def report_missing_import(
     expressions: Expressions, expr: syntax.Attribute, exported: list[str]
 ) -> None:
-    """Of `module.name` where the module's file declares no such name; `exported` are those it has."""
+    """Of `module.name` where the file imported declares only the `exported` names."""
     near = nearest(expr.name.text, exported)
     listed = ", ".join(f"`{name}`" for name in exported[:8]) or "nothing"
     assert isinstance(expr.value, syntax.Name)

@@ -97,7 +97,7 @@ _ORDERED = Want("a list of numbers or of str", _is_ordered)
 
 
 def accepts(want: Want, found: Type) -> bool:
-    """Whether an argument of this type may be what is wanted; what is known only when it runs may."""
+    """Whether an argument of this type is what is wanted, or may turn out to be when it runs."""
     return _is_dynamic(found) or want.accepts(found)
 
 
