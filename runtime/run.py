@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from sglc.codegen.instruction import Fork, Gen, Jump, Next, Run, Select
 from sglc.codegen.plan import Plan
-from sglc.runtime.engine.outlook import Course, Outlook
+from sglc.runtime.engine.outlook import Outlook
 from sglc.runtime.engine.request import Engine
+from sglc.runtime.engine.way import Limits, Way
 from sglc.runtime.machine.machine import Machine
 from sglc.runtime.model.spec import ModelSpec
 from sglc.runtime.planner.probe import beginnings
@@ -69,7 +70,7 @@ def run(
     rows = RoomCheck(plan, spec).over(rows)
     window = window or window_of(engine)
     in_flight: dict[int, BoundRow] = {}
-    outlook = Outlook(_courses(plan, spec, in_flight))
+    outlook = _outlook(plan, spec, in_flight, window)
     engine.expect(outlook if _goes_on(plan) else None)
     upcoming = _row_order(order, plan, spec)
     outcomes = _run(machine, rows, upcoming, window, on_step, in_flight, outlook)
@@ -111,10 +112,10 @@ def _goes_on(plan: Plan) -> bool:
     return asks > 1 or any(isinstance(i, Fork | Run | Next | Jump) for i in plan.code)
 
 
-def _courses(
-    plan: Plan, spec: ModelSpec, in_flight: Mapping[int, BoundRow]
-) -> Callable[[int], Course]:
-    """The course of a row by its index, found where memory is short only."""
+def _outlook(
+    plan: Plan, spec: ModelSpec, in_flight: Mapping[int, BoundRow], window: int
+) -> Outlook:
+    """What is foreseen of the rows in flight, where an engine asks for it."""
 
     @cache
     def foresight() -> Foresight:
@@ -123,7 +124,14 @@ def _courses(
 
         return Foresight(plan, spec, in_flight)
 
-    return lambda index: foresight().course(index)
+    def choose(limits: Limits) -> Way:
+        from sglc.runtime.planner.trial import best_way
+
+        # as many as start at once, and so there are more to come
+        num_rows = window if len(in_flight) >= BURST else len(in_flight)
+        return best_way(plan, spec, in_flight, num_rows, limits)
+
+    return Outlook(lambda index: foresight().course(index), choose)
 
 
 def _run(

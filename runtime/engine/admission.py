@@ -7,10 +7,10 @@ So, where rows do what was foreseen, nothing is computed twice; where they do no
 out is computed again (`residency.py`), and nothing worse happens.
 
 This saves tokens at the price of steps: with 10 to 50 % of the peak, over random programs, a run
-recomputes 4 to 13 % of what a cache does (LRU, longest prefix first) in 1.3 times its steps. By the
+recomputes 4 to 14 % of what a cache does (LRU, longest prefix first) in 1.3 times its steps. By the
 cost model that is 11 % less time for 135 million parameters on a CPU, where a step costs what some
-20 tokens cost, and 27 % more for 8 billion on a GPU, where it is more than a hundred. Without an
-outlook, which is where a step is dear, requests go depth-first, as early as they fit.
+20 tokens cost, and 27 % more for 8 billion on a GPU, where it is more than a hundred. So there a
+run takes the way that serves it best (`way.py`, `planner/trial.py`).
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from sglc.runtime.engine.job import Job
 from sglc.runtime.engine.outlook import Outlook
 from sglc.runtime.engine.tree import Node, Tree
 from sglc.runtime.engine.waiting import WaitingQueue, first_waiting
+from sglc.runtime.engine.way import Way
 
 AMPLE = 8  # below a share of 1 / AMPLE of the memory nothing is looked ahead
 
 
 class Admission:
-    """Over the requests of `queue`; without an `outlook` it knows no rows."""
+    """Over the requests of `queue`; without an `outlook` it knows no rows, and goes depth-first as
+    early as requests fit, or the way of a cache."""
 
     def __init__(self, tree: Tree, queue: WaitingQueue) -> None:
         self._tree = tree
         self._queue = queue
         self._slots = tree.slots
+        self.way = Way.SAVE_STEPS
         self.outlook: Outlook | None = None
         self._waiting: dict[int, list[Job]] = {}  # by row
         self._last: list[Node] = []  # where the first requests of the row end that opened last
@@ -67,8 +70,10 @@ class Admission:
 
     def next_job(self, num_promised: int, now: int, *, is_running: bool) -> Job | None:
         """The request to admit next, None if all wait; `num_promised` slots are out of reach."""
+        if self.way is Way.CACHE:
+            return self._queue.most_resident(with_gens=False)
         job = self._queue.peek()
-        if job is None or self.outlook is None:
+        if job is None or self.way is Way.SAVE_STEPS or self.outlook is None:
             return self._without_outlook(job)
         num_used = max(self._slots.num_used, num_promised)
         if num_used + self._missing(job) <= self._slots.num_slots // AMPLE:

@@ -32,7 +32,7 @@ def shorten(tree: Tree, node: Node) -> None:
     for upper in reversed(above):
         tokens += upper.tokens
         join(extents, upper.extents)
-        tree.idle.discard(upper)
+        tree.idle.pop(upper, None)
     join(extents, node.extents)
     node.tokens = tokens + node.tokens
     node.extents = extents

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sglc.runtime.engine.way import Limits, Way
+
 if TYPE_CHECKING:
     from sglc.runtime.engine.tree import Node
 
@@ -65,12 +67,19 @@ class _OpenRow:
 
 
 class Outlook:
-    """`foresee` gives the course of a row by its number."""
+    """`foresee` gives the course of a row by its number, `choose` the way that serves the rows best
+    in an engine of such limits."""
 
-    def __init__(self, foresee: Callable[[int], Course]) -> None:
+    def __init__(
+        self, foresee: Callable[[int], Course], choose: Callable[[Limits], Way] | None = None
+    ) -> None:
         self._foresee = foresee
+        self._choose = choose
         self._rows: dict[int, _OpenRow] = {}
         self._owner: dict[Node, _OpenRow] = {}
+
+    def choose(self, limits: Limits) -> Way:
+        return Way.SAVE_TOKENS if self._choose is None else self._choose(limits)
 
     @property
     def open_rows(self) -> Iterable[int]:

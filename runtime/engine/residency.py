@@ -2,13 +2,14 @@
 
 An admitted request's nodes are locked and its growth is promised, so it never runs out of memory
 and none waits for another: no deadlock. What is not locked stays as long as there is room; then the
-node of the farthest next use goes first (Belady), as the order of the waiting requests tells it. It
-is computed again from its tokens when a request needs it.
+node of the farthest next use goes first (Belady), as the order of the waiting requests tells it (or
+what was used longest ago, `way.py`). It is computed again from its tokens when a request needs it.
 Law: slots of locked nodes + promised growth <= all slots.
 """
 
 from __future__ import annotations
 
+import itertools
 from array import array
 
 from sglc.kernels.tree_attention import BLOCK
@@ -17,6 +18,7 @@ from sglc.runtime.engine.job import GenJob, Job
 from sglc.runtime.engine.memory import Extent, SlotAllocator, cut
 from sglc.runtime.engine.tree import Handle, Node, Tree
 from sglc.runtime.engine.waiting import first_waiting
+from sglc.runtime.engine.way import Way
 
 
 class Residency:
@@ -29,6 +31,7 @@ class Residency:
         self._admission = admission
         self._slots: SlotAllocator = tree.slots
         self._whole_tails = whole_tails
+        self._clock = itertools.count()
         self.num_evicted = 0
         self.num_promised = 0
 
@@ -76,7 +79,8 @@ class Residency:
         else:
             prefix = Handle(self._tree, tail) if tokens else job.handle
         if kept:
-            self._tree.idle.add(tail)
+            self._tree.idle[tail] = None
+        tail.last_use = next(self._clock)
         tail.pins -= 1
         self._tree.prune(tail)
         self.release(job)
@@ -92,7 +96,9 @@ class Residency:
     def release(self, job: Job) -> None:
         """`job` is over: what it alone needed may be evicted."""
         job.is_admitted = False
+        now = next(self._clock)
         for node in job.nodes():
+            node.last_use = now
             self._tree.unlock(node)
             if not node.locks:
                 self.num_promised -= len(node.tokens)
@@ -132,27 +138,31 @@ class Residency:
             self._tree.collect()
         if self._slots.num_free >= count:
             return
-        here: dict[Node, int] = {}
-        node: Node | None = self._admission.last
-        while node is not None:
-            here[node] = node.end
-            node = node.parent
-        by_next_use = sorted(
-            self._tree.idle,
-            key=lambda node: _next_use(node, here, self._admission),
-            reverse=True,
-        )
+        in_order = self._least_needed()
         missing = count - self._slots.num_free
         chosen: list[Node] = []
         while missing > 0:
-            chosen.append(by_next_use[len(chosen)])
+            chosen.append(in_order[len(chosen)])
             missing -= _size(chosen[-1])
         for node in reversed(chosen):
-            if missing + _size(node) <= 0:
+            if self._admission.way is not Way.CACHE and missing + _size(node) <= 0:
                 missing += _size(node)  # there is room enough without it
                 continue
             self.num_evicted += node.num_computed
             self._tree.evict(node)
+
+    def _least_needed(self) -> list[Node]:
+        """What may be evicted, beginning with what is needed last."""
+        idle, admission = self._tree.idle, self._admission
+        if admission.way is Way.CACHE:
+            # a node was used after those above it, or in the same moment
+            return sorted(idle, key=lambda node: (node.last_use, -node.start))
+        here: dict[Node, int] = {}
+        node: Node | None = admission.last
+        while node is not None:
+            here[node] = node.end
+            node = node.parent
+        return sorted(idle, key=lambda node: _next_use(node, here, admission), reverse=True)
 
 
 def _size(node: Node) -> int:

@@ -32,6 +32,7 @@ from sglc.runtime.engine.residency import Residency
 from sglc.runtime.engine.scoring import Scoring
 from sglc.runtime.engine.tree import Handle, Tree
 from sglc.runtime.engine.waiting import WaitingQueue
+from sglc.runtime.engine.way import Limits, Way
 from sglc.runtime.model.spec import Tokenizer
 
 
@@ -39,8 +40,9 @@ class ScheduledEngine:
     """All of `request.Engine` but `step`, for contexts of `context_len` tokens and memory for
     `num_slots`; with `whole_tails` gens get the slots of all their tokens when they are admitted,
     and chains of gens that nobody else can come to become one node. Unless requests `share`, each
-    has the KV of its whole context for itself: for measuring. If it `saves_tokens`, a row begins
-    only when it can come to its end without another making room for it.
+    has the KV of its whole context for itself: for measuring. Its `way` to share
+    memory that is short is None where what is best is found out when a run begins: where a step is
+    dear it is not always worth steps to save tokens.
 
     A subclass's step begins with `_next`, runs the prefill and a token of each running gen, and
     ends with `_note_segments`, `_finish_scores` and `_finish_gen`."""
@@ -57,10 +59,12 @@ class ScheduledEngine:
         whole_tails: bool = False,
         share: bool = True,
     ) -> None:
-        self._has_short_chains = whole_tails
+        self._is_device = whole_tails
         self.max_batch = max_batch
-        # where a step is dear it is not worth steps to save tokens (`admission.py`)
-        self.saves_tokens = share and device.type == "cpu"
+        self.way = Way.SAVE_TOKENS if device.type == "cpu" else None
+        if not share:
+            self.way = Way.SAVE_STEPS
+        self._is_undecided = False
         self._step_tokens = step_tokens
         self._slots = SlotAllocator(num_slots, spread=whole_tails)
         self._tree = Tree(self._slots)
@@ -93,12 +97,15 @@ class ScheduledEngine:
         return self._slots.num_used
 
     def expect(self, outlook: Outlook | None) -> None:
-        self._admission.outlook = outlook if self.saves_tokens else None
+        self._admission.outlook = None if self.way is Way.SAVE_STEPS else outlook
+        # of rows that do not go on, nothing is computed twice depth-first
+        self._admission.way = Way.SAVE_STEPS if outlook is None else self.way or Way.SAVE_STEPS
+        self._is_undecided = outlook is not None and self.way is None
 
     def extend(self, prefix: Prefix, tokens: Sequence[int]) -> Prefix:
         assert isinstance(prefix, Handle)
         self._tree.collect()
-        if self._has_short_chains:
+        if self._is_device:
             shorten(self._tree, prefix.node)
         return self._tree.extend(prefix.node, tokens)
 
@@ -218,6 +225,8 @@ class ScheduledEngine:
         self._admission.push(job, self.stats.steps)
 
     def _admit(self) -> None:
+        if self._is_undecided and self._jobs:
+            self._decide()
         while len(self._prefilling) + self._num_running < self.max_batch:
             job = self._admission.next_job(
                 self._residency.num_promised,
@@ -228,6 +237,17 @@ class ScheduledEngine:
                 break
             self._admission.take(job, self.stats.steps)
             self._prefilling.append(job)
+
+    def _decide(self) -> None:
+        """The first requests are there: find the way of this run."""
+        admission = self._admission
+        assert admission.outlook is not None
+        self._is_undecided = False
+        admission.way = admission.outlook.choose(
+            Limits(self._slots.num_slots, self.max_batch, self._step_tokens, self._is_device)
+        )
+        if admission.way is not Way.SAVE_TOKENS:
+            admission.outlook = None
 
     def _finish_score(self, job: ScoreJob) -> list[Result]:
         """`job` has all its values. What is answered is the request of the outer job, when both are

@@ -24,8 +24,9 @@ class Node:
     `extents` are the slots of the tokens, in order, or empty: not in memory. The KV of the first
     `num_computed` tokens is there; `num_seen` is the most that ever was. `locks` counts admitted
     requests that need the node: a locked node stays in memory. `num_running` counts running gens
-    below. `pins` counts handles that end here. Nobody comes to a node that `is_private` by its
-    tokens: what is generated is, and copies for requests that share nothing.
+    below. `last_use` tells who was let go of later. `pins` counts handles that end here. Nobody
+    comes to a node that `is_private` by its tokens: what is generated is, and copies for requests
+    that share nothing.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Node:
         "extents",
         "is_generated",
         "is_private",
+        "last_use",
         "locks",
         "num_children",
         "num_computed",
@@ -66,6 +68,7 @@ class Node:
         self.num_computed = 0
         self.num_seen = 0
         self.num_running = 0
+        self.last_use = -1
         self.waiting: list[Entry] = []
 
     @property
@@ -121,7 +124,8 @@ class Tree:
         self.root = Node(None, array("i"), is_generated=False)
         self.root.pins = 1  # the root never dies
         self.dropped: deque[Node] = deque()
-        self.idle: set[Node] = set()  # in memory and not locked: what may be evicted
+        # in memory and not locked: what may be evicted; a dict keeps its order, so that runs repeat
+        self.idle: dict[Node, None] = {}
 
     def extend(self, node: Node, tokens: Sequence[int]) -> Handle:
         """The prefix at `node` + `tokens`, along nodes that exist as far as they agree."""
@@ -173,19 +177,19 @@ class Tree:
     def lock(self, node: Node) -> None:
         """One more admitted request needs `node` (alone, not its path)."""
         node.locks += 1
-        self.idle.discard(node)
+        self.idle.pop(node, None)
 
     def unlock(self, node: Node) -> None:
         node.locks -= 1
         if not node.locks and node.extents:
-            self.idle.add(node)
+            self.idle[node] = None
 
     def evict(self, node: Node) -> None:
         """Give back the slots of `node`, which is not locked; its tokens stay known."""
         self.slots.free(node.extents)
         node.extents = []
         node.num_computed = 0
-        self.idle.discard(node)
+        self.idle.pop(node, None)
 
     def _split(self, node: Node, at: int) -> Node:
         """Cut `node`, which is text, after `at` tokens; returns the new upper part."""
@@ -196,6 +200,7 @@ class Tree:
         upper.num_seen = min(node.num_seen, at)
         upper.locks = node.locks
         upper.num_running = node.num_running
+        upper.last_use = node.last_use
         upper.num_children = 1
         upper.waiting = list(node.waiting)
         node.parent.children[node.tokens[0]] = upper
@@ -206,7 +211,7 @@ class Tree:
         node.parent, node.start = upper, node.start + at
         upper.children[node.tokens[0]] = node
         if node in self.idle:
-            self.idle.add(upper)
+            self.idle[upper] = None
         return upper
 
 

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from sglc.codegen.plan import Plan
+from sglc.runtime.engine.device import room
 from sglc.runtime.engine.engine import MAX_BATCH, STEP_TOKENS
 from sglc.runtime.engine.request import GenRequest, GenResult, Request, Result, ScoreResult
 from sglc.runtime.model.config import ModelConfig
@@ -52,6 +53,7 @@ def plan_batch(
     begin = perf_counter()
     bytes_per_token = config.kv_elements_per_token * element_size
     num_slots = None if kv_memory is None else kv_memory // bytes_per_token
+    is_device = device != "cpu"
     steps: list[StepFacts] = []
     engine = _Noting(
         spec.tokenizer,
@@ -59,10 +61,10 @@ def plan_batch(
         num_slots,
         writer=Writer(spec.tokenizer),
         max_batch=MAX_BATCH[device],
-        step_tokens=STEP_TOKENS[device],
+        step_tokens=room.STEP_TOKENS if is_device else STEP_TOKENS[device],
+        is_device=is_device,
         on_step=steps.append,
     )
-    engine.saves_tokens = device == "cpu"
     window = window or window_of(engine)
     stand_ins = {**stand_in_externs(plan.externs), **(externs or {})}
     num_rows = num_failed = 0

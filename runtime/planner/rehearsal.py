@@ -15,12 +15,14 @@ from dataclasses import dataclass
 import torch
 
 from sglc.kernels.tree_attention import BLOCK
+from sglc.runtime.engine.device.turns import Turns
 from sglc.runtime.engine.job import GenJob, Job, ScoreJob
 from sglc.runtime.engine.last_token import Finished
 from sglc.runtime.engine.prefill import Prefill
 from sglc.runtime.engine.request import Result, TokenLogprob
 from sglc.runtime.engine.schedule import ScheduledEngine
 from sglc.runtime.engine.tree import Node
+from sglc.runtime.engine.way import Way
 from sglc.runtime.model.spec import Tokenizer
 from sglc.runtime.planner.facts import StepFacts
 from sglc.runtime.planner.writing import Writer, Written
@@ -43,8 +45,10 @@ class _Run:
 
 
 class Rehearsal(ScheduledEngine):
-    """Implements `request.Engine`. `num_slots` of KV memory, None for as many as are needed;
-    `on_step` takes what each step did."""
+    """Implements `request.Engine`. `num_slots` of KV memory, None for as many as are needed; with
+    `is_device` as `DeviceEngine`, which does not prefill and decode in one step, if it knew at once
+    what came of a step; `way` to share memory, None for the engine's own; `on_step` takes what each
+    step did."""
 
     def __init__(
         self,
@@ -55,6 +59,8 @@ class Rehearsal(ScheduledEngine):
         writer: Writer,
         max_batch: int,
         step_tokens: int,
+        is_device: bool = False,
+        way: Way | None = None,
         on_step: Callable[[StepFacts], None] | None = None,
     ) -> None:
         super().__init__(
@@ -64,7 +70,11 @@ class Rehearsal(ScheduledEngine):
             _CPU,
             max_batch=max_batch,
             step_tokens=step_tokens,
+            whole_tails=is_device,
         )
+        if is_device or way:
+            self.way = way
+        self._turns = Turns(step_tokens) if is_device else None
         self._writer = writer
         self._on_step = on_step
         self._random = random.Random(0)
@@ -84,13 +94,20 @@ class Rehearsal(ScheduledEngine):
         results, prefill = self._next()
         if not self._running and not prefill.segments:
             return results
-        self._now += 1
-        self._grow()
         num_decodes = len(self._running)
-        reads = self._reads(prefill)
+        if self._turns is not None:
+            if self._turns.is_prefill_due(len(self._prefilling), num_decodes) and prefill.segments:
+                num_decodes = 0
+            else:
+                prefill = Prefill()
+        if num_decodes or self._turns is None:
+            self._now += 1
+            self._grow()
+        reads = self._reads(prefill, decodes=bool(num_decodes))
         self._note_segments(prefill.segments.values())
         results += self._score(prefill)
-        results += self._write(prefill)
+        results += self._write(prefill, num_decodes)
+        self._note_turn(prefill)
         self.stats.steps += 1
         self.stats.kv_tokens = self._slots.num_used
         self.stats.peak_kv_tokens = self._slots.peak_used
@@ -118,7 +135,22 @@ class Rehearsal(ScheduledEngine):
             choices.read(read.entry, values)
         return self._finish_scores() if reads else []
 
-    def _write(self, prefill: Prefill) -> list[Result]:
+    def _admit(self) -> None:
+        before = len(self._prefilling)
+        super()._admit()
+        if self._turns is not None:
+            for job in self._prefilling[before:]:
+                self._turns.add(job)
+
+    def _note_turn(self, prefill: Prefill) -> None:
+        if self._turns is None:
+            return
+        if prefill.segments:
+            self._turns.note_prefill(prefill.num_rows, len(self._prefilling))
+        else:
+            self._turns.note_decode(len(self._prefilling))
+
+    def _write(self, prefill: Prefill, num_decodes: int) -> list[Result]:
         """A token for each running gen, and the first one for each whose prefix is complete."""
         starting = [
             read.job
@@ -130,9 +162,8 @@ class Rehearsal(ScheduledEngine):
             self._prefilling = [job for job in self._prefilling if job not in gone]
         for job in starting:
             self._start(job)
-        num_running = len(self._running)
-        self.stats.decoded_tokens += num_running
-        self._own += num_running
+        self.stats.decoded_tokens += num_decodes + len(starting)
+        self._own += num_decodes + len(starting)
         results: list[Result] = []
         back: list[Job] = []
         for run in self._to_leave.pop(self._now, ()):
@@ -169,6 +200,8 @@ class Rehearsal(ScheduledEngine):
             self._residency.resume(job, count - 1)
             self._paused[job] = written, run.place + 1
             back.append(job)
+            if self._turns is not None:
+                self._turns.add(job)
             return
         over = Finished(
             job, written.tokens, written.kept, written.finish_reason, _logprobs(job, written)
@@ -203,10 +236,10 @@ class Rehearsal(ScheduledEngine):
 
     # ------------------------------------------------------------ what a step did
 
-    def _reads(self, prefill: Prefill) -> tuple[int, int]:
+    def _reads(self, prefill: Prefill, *, decodes: bool) -> tuple[int, int]:
         """KV tokens that the step's rows see, each once and as often as it is seen."""
-        once = self._num_read + self._own
-        often = self._num_seen + self._own
+        once = self._num_read + self._own if decodes else 0
+        often = self._num_seen + self._own if decodes else 0
         counted: set[Node] = set()
         for segment in prefill.segments.values():
             count, before = len(segment), segment.node.start + segment.begin
@@ -215,7 +248,7 @@ class Rehearsal(ScheduledEngine):
             node: Node | None = segment.node
             while node is not None and node not in counted:
                 counted.add(node)
-                once += 0 if node.num_running else node.num_computed
+                once += 0 if decodes and node.num_running else node.num_computed
                 node = node.parent
         return once, often
 

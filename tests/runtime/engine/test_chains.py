@@ -17,7 +17,7 @@ def fill(tree: Tree, node: Node, num_computed: int | None = None) -> None:
     """KV of all tokens of `node`, or of the first `num_computed`."""
     node.extents = tree.slots.allocate(len(node.tokens))
     node.num_computed = node.num_seen = len(node.tokens) if num_computed is None else num_computed
-    tree.idle.add(node)
+    tree.idle[node] = None
 
 
 def text(tree: Tree, above: Handle, *tokens: int) -> Handle:

@@ -7,9 +7,9 @@ from itertools import count
 from typing import Any
 
 from sglc.runtime.engine.admission import Admission
-from sglc.runtime.engine.job import Job
+from sglc.runtime.engine.job import GenJob, Job
 from sglc.runtime.engine.residency import Residency
-from sglc.runtime.engine.tree import Node, Tree
+from sglc.runtime.engine.tree import Handle, Node, Tree
 from sglc.runtime.planner.rehearsal import Rehearsal
 
 
@@ -25,6 +25,13 @@ class LeastRecentlyUsed(Residency):
         super().__init__(tree, admission)
         self._clock = count()
         self._used: dict[Node, int] = {}
+
+    def settle(self, job: GenJob, tokens: list[int], num_computed: int) -> Handle:
+        tail = job.tail
+        prefix = super().settle(job, tokens, num_computed)
+        if tail is not None:
+            self._used[tail] = next(self._clock)
+        return prefix
 
     def release(self, job: Job) -> None:
         for node in job.nodes():

@@ -91,12 +91,12 @@ program p(a: str, b: str):
 }
 
 
-class StepSaving(Rehearsal):
-    """Knows nothing of rows, as where a step is dear."""
+class StepsAreDear(Rehearsal):
+    """As where a step is dear: the way is found out first."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.saves_tokens = False
+        self.way = None
 
 
 def run_program(cls: type[Rehearsal], program: sglc.Program, num_slots: int | None) -> Rehearsal:
@@ -131,17 +131,16 @@ def test_rows_that_go_on_are_never_recomputed(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_where_a_step_is_dear_rows_that_go_on_need_no_more_than_with_a_cache(name: str) -> None:
-    """As on a GPU: in no more steps, and what is recomputed for it stays near to what a cache
-    recomputes in its longer run."""
+    """As on a GPU: neither more recomputed tokens nor, but for some, more steps."""
     program = sglc.compile(PROGRAMS[name], model=MODEL)
     peak = run_program(Rehearsal, program, None).stats.peak_kv_tokens
     for share in SHARES:
         num_slots = max(round(peak * share), 400)
-        ours = run_program(StepSaving, program, num_slots).stats
+        ours = run_program(StepsAreDear, program, num_slots).stats
         lru = run_program(LruRehearsal, program, num_slots).stats
         assert ours.peak_kv_tokens <= num_slots
-        assert ours.steps <= 1.02 * lru.steps
-        assert ours.recomputed_tokens <= 1.6 * lru.recomputed_tokens
+        assert ours.steps <= 1.05 * lru.steps
+        assert ours.recomputed_tokens <= lru.recomputed_tokens
 
 
 def test_one_row_alone_barely_fits_and_one_that_does_not_says_what_it_needs() -> None:

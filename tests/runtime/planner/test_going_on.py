@@ -8,6 +8,7 @@ from least_recomputed import least_recomputed
 from lru_engine import LruRehearsal
 from random_programs import MODEL, RandomProgram, random_rows, rehearse
 from recording import Recording
+from test_budgets import StepsAreDear
 
 import sglc
 from sglc.runtime.planner.rehearsal import Rehearsal
@@ -28,6 +29,11 @@ def test_never_more_than_a_cache(seed: int) -> None:
         assert num_failed == num_failed_there  # those that do not fit alone
         assert ours.stats.peak_kv_tokens <= num_slots
         assert ours.stats.recomputed_tokens <= cache.stats.recomputed_tokens
+        dear, num_failed = rehearse(StepsAreDear, program, rows, num_slots)
+        assert num_failed == num_failed_there
+        assert dear.stats.peak_kv_tokens <= num_slots
+        assert dear.stats.recomputed_tokens <= cache.stats.recomputed_tokens
+        assert dear.stats.steps <= 1.05 * cache.stats.steps
 
 
 @pytest.mark.parametrize("seed", range(12))
