@@ -16,13 +16,12 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from gpu_attention_library import Launch, library_decode, library_prefill
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import scaled_dot_product_attention
 
 from sglc.kernels.decode_attention import decode_attention, visible_slots
 from sglc.kernels.decode_plan import plan_decode
@@ -37,8 +36,6 @@ H, K, D = 32, 8, 128
 GEOMETRY = Geometry(H, K, D, 2)
 OWN = 64
 CACHE = 128 << 20  # bytes after which nothing of before is left in the cache
-
-Launch = Callable[[], object]
 
 
 def seconds(launches: Sequence[Launch], repeats: int = 5, least: float = 0.01) -> float:
@@ -158,6 +155,18 @@ def time_decode(pools: Pools, prefix: int, sharers: int, batch: int, own: int, k
     )
 
 
+def compared(libraries: dict[str, list[Launch]], ours: float) -> str:
+    """What each library takes, and over ours; why, where it refuses."""
+    told = []
+    for name, launches in libraries.items():
+        try:
+            theirs = seconds(launches)
+            told.append(f"{name} {theirs * 1e6:.1f} ({theirs / ours:.2f})")
+        except RuntimeError as error:
+            told.append(f"{name}: {str(error).splitlines()[0][:60]}")
+    return " ".join(told)
+
+
 def decode_floor(prefix: int, sharers: int, batch: int, own: int, bandwidth: float) -> float:
     slots = -(-batch // sharers) * prefix + batch * own
     return (slots * 4 * K * D + 4 * batch * H * D) / bandwidth
@@ -165,12 +174,14 @@ def decode_floor(prefix: int, sharers: int, batch: int, own: int, bandwidth: flo
 
 def decode_table(bandwidth: float) -> None:
     pools = Pools(1_200_000)
-    print("\ndecode, nothing shared: batch, length, µs, floor µs, share of the copy bandwidth")
+    print("\ndecode, nothing shared: batch, length, µs, floor µs, of the copy bandwidth | library")
     for batch, length in [(1, 128), (1, 400), (1, 4096), (4, 400), (8, 400), (8, 4096), (16, 400),
                           (32, 400), (64, 400), (128, 400), (512, 400), (512, 2048)]:  # fmt: skip
         took = time_decode(pools, 0, 1, batch, length, "plain")
         floor = decode_floor(0, 1, batch, length, bandwidth)
-        print(f"{batch:5} {length:6} {took * 1e6:9.1f} {floor * 1e6:9.1f} {floor / took:7.1%}")
+        row = f"{batch:5} {length:6} {took * 1e6:9.1f} {floor * 1e6:9.1f} {floor / took:7.1%} |"
+        theirs = library_decode(H, pools.layers(batch * length), batch, length)
+        print(row, compared(theirs, took))
     print(f"\ndecode, a shared prefix and {OWN} own tokens")
     print("prefix sharers batch |   tree µs  groups µs   plain µs   of best |  floor µs")
     worst = 1.0
@@ -212,29 +223,6 @@ def prefill_work(prefix: int, groups: int, count: int, length: int, tokens: int)
     return PrefillWork.of(plan, DEVICE)
 
 
-def library_prefill(q: Tensor, k: Tensor, v: Tensor, n: int, length: int) -> dict[str, float]:
-    """Seconds of torch's attentions over `n` causal segments, nothing above them."""
-    found = {}
-    ends = torch.arange(n + 1, device=DEVICE, dtype=torch.int32) * length
-
-    def flash() -> object:
-        return torch.ops.aten._flash_attention_forward(
-            q, k, v, ends, ends, length, length, 0.0, True, False
-        )
-
-    def cudnn() -> object:
-        batched = (x.view(n, length, -1, D).transpose(1, 2) for x in (q, k, v))
-        with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
-            return scaled_dot_product_attention(*batched, is_causal=True, enable_gqa=True)
-
-    for name, launch in (("flash", flash), ("cudnn", cudnn)):
-        try:
-            found[name] = seconds([launch])
-        except RuntimeError as error:
-            print(f"{name}: {str(error).splitlines()[0][:100]}")
-    return found
-
-
 def prefill_table(matmul: float) -> None:
     print(
         "\nprefill: prefix, groups, segments below each, length | µs, TFLOP/s, of matmul | library"
@@ -254,8 +242,7 @@ def prefill_table(matmul: float) -> None:
         row = f"{prefix:5} {groups:4} {count:4} {length:5} | {took * 1e6:8.1f} {rate / 1e12:6.0f} "
         row += f"{rate / matmul:6.1%} |"
         if not prefix:
-            for name, theirs in library_prefill(q, pools.k, pools.v, T // length, length).items():
-                row += f" {name} {theirs * 1e6:.1f} ({theirs / took:.2f})"
+            row += compared(library_prefill(q, pools.k, pools.v, T // length, length), took)
         print(row)
 
 
