@@ -17,10 +17,10 @@ from itertools import groupby
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
 
 from sglc.bench.calls import Call, GenCall, ScoreCall, waves_of
 from sglc.bench.measure import TookTooLong
+from sglc.bench.transformers_model import left_padded
 from sglc.runtime.engine.request import Sampling
 
 BATCHES = (8, 16, 32)
@@ -84,7 +84,7 @@ class TransformersBaseline:
     def _generate(
         self, calls: Sequence[GenCall], options: dict[str, Any], until: float = math.inf
     ) -> None:
-        ids, mask = self._pad([call.prompt for call in calls])
+        ids, mask = left_padded([call.prompt for call in calls], self._device)
         num_tokens = max(call.num_tokens for call in calls)
         self._model.generate(
             input_ids=ids,
@@ -98,7 +98,7 @@ class TransformersBaseline:
 
     def _score(self, texts: Sequence[tuple[tuple[int, ...], int]]) -> list[float]:
         """The mean log-probability of the last so many tokens of each text."""
-        ids, mask = self._pad([text for text, _ in texts])
+        ids, mask = left_padded([text for text, _ in texts], self._device)
         longest = max(num_tokens for _, num_tokens in texts)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         logits = self._model(
@@ -111,16 +111,6 @@ class TransformersBaseline:
         wanted = ids[:, -longest:, None]
         found = logits[:, :-1].float().log_softmax(-1).gather(-1, wanted)[..., 0]  # [B, longest]
         return [float(found[row, longest - n :].mean()) for row, (_, n) in enumerate(texts)]
-
-    def _pad(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Token ids and mask [B, longest], padded at the left."""
-        width = max(map(len, prompts))
-        ids = torch.zeros((len(prompts), width), dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            ids[row, width - len(prompt) :] = torch.tensor(prompt)
-            mask[row, width - len(prompt) :] = 1
-        return ids.to(self._device), mask.to(self._device)
 
 
 def _parts(calls: Sequence[T], size: int) -> Iterator[Sequence[T]]:

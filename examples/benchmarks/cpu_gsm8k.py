@@ -91,12 +91,12 @@ def main() -> None:
     if args.skip_transformers:
         return
     token_ids = [session.spec.tokenizer.encode(prompt(shots, q["question"])) for q in questions]
-    gguf = locate(None).path
+    files = locate(None)
     for baseline_dtype, batches in (
         (dtype, (1, 8, 16, 32)),
         *(((torch.bfloat16, (8,)),) if args.bf16 else ()),
     ):
-        baseline = TransformersBaseline(gguf, baseline_dtype)
+        baseline = TransformersBaseline(files, baseline_dtype)
         for batch in batches:
             timing = baseline.run(token_ids[: max(batch, 4)], batch, MAX_TOKENS)
             print(

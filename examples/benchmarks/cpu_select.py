@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers_generate import load_llama_gguf
 from transformers_scoring import TransformersScorer, common_len
 
 import sglc
+from sglc.bench.transformers_model import load_transformers
 from sglc.runtime.model.locate import locate
 from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
 from sglc.runtime.run import run
@@ -84,7 +84,7 @@ def main() -> None:
 
     if args.skip_transformers:
         return
-    model = load_llama_gguf(locate(None).path, torch.float32)
+    model = load_transformers(locate(None), torch.device("cpu"), torch.float32)
     shared = contexts[0][: common_len([ids for four in texts for ids in four] + contexts)]
     scorer = TransformersScorer(model, shared[:-1])
     start = time.perf_counter()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
+
+from sglc.bench.transformers_model import left_padded, load_transformers
+from sglc.runtime.model.locate import ModelFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +24,11 @@ class Timing:
         return self.rows / self.seconds
 
 
-def load_llama_gguf(gguf: Path, dtype: torch.dtype) -> torch.nn.Module:
-    """A Llama GGUF by transformers' own reader: what `from_pretrained` does with one, without the
-    accelerate package that it asks for."""
-    from transformers import AutoConfig, LlamaForCausalLM
-    from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
-
-    config = AutoConfig.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    model = LlamaForCausalLM(config)
-    checkpoint = load_gguf_checkpoint(str(gguf), return_tensors=True, model_to_load=model)
-    model.load_state_dict(checkpoint["tensors"], strict=False)
-    model.tie_weights()
-    return model.to(dtype).eval()
-
-
 class TransformersBaseline:
-    """A Llama GGUF in transformers, on the CPU."""
+    """A model in transformers, on the CPU."""
 
-    def __init__(self, gguf: Path, dtype: torch.dtype) -> None:
-        self.model = load_llama_gguf(gguf, dtype)
+    def __init__(self, files: ModelFiles, dtype: torch.dtype) -> None:
+        self.model = load_transformers(files, torch.device("cpu"), dtype)
         self.dtype = str(dtype).removeprefix("torch.")
 
     def run(self, prompts: Sequence[Sequence[int]], batch: int, max_tokens: int) -> Timing:
@@ -48,12 +36,7 @@ class TransformersBaseline:
         start = time.perf_counter()
         for at in range(0, len(prompts), batch):
             part = prompts[at : at + batch]
-            width = max(map(len, part))
-            ids = torch.zeros((len(part), width), dtype=torch.long)
-            mask = torch.zeros_like(ids)
-            for row, prompt in enumerate(part):
-                ids[row, width - len(prompt) :] = torch.tensor(prompt)
-                mask[row, width - len(prompt) :] = 1
+            ids, mask = left_padded(part, self.model.device)
             with torch.inference_mode():
                 self.model.generate(
                     input_ids=ids,
