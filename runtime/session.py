@@ -79,17 +79,8 @@ def open_session(name: str | None, progress: Progress | None = None) -> Session:
         from sglc.runtime.engine.engine import TreeEngine
 
         model = load(options.device, options.dtype, options.load_format)
-        if model.device.type == "cuda":
-            return DeviceEngine(
-                model,
-                spec.tokenizer,
-                kv_memory=options.kv_memory,
-                deterministic=options.deterministic,
-                thinking=spec.thinking,
-                share=options.share,
-                tree=options.tree,
-            )
-        return TreeEngine(
+        engine = DeviceEngine if model.device.type == "cuda" else TreeEngine
+        return engine(
             model,
             spec.tokenizer,
             kv_memory=options.kv_memory,
