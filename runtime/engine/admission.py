@@ -1,6 +1,6 @@
 """Which waiting request is admitted next.
 
-Rows that have begun go before rows that have not, those that began first before others; and each
+Saving tokens, rows that have begun go before rows that have not, those that began first before others; and each
 waits rather than push out what another will go on from, as long as anything runs. A row begins,
 depth-first over the tree, if at no step to come all rows together hold more than there is room for.
 So, where rows do what was foreseen, nothing is computed twice; where they do not, what is pushed
@@ -9,8 +9,8 @@ out is computed again (`residency.py`), and nothing worse happens.
 This saves tokens at the price of steps: with 10 to 50 % of the peak, over random programs, a run
 recomputes 4 to 14 % of what a cache does (LRU, longest prefix first) in 1.3 times its steps. By the
 cost model that is 11 % less time for 135 million parameters on a CPU, where a step costs what some
-20 tokens cost, and 27 % more for 8 billion on a GPU, where it is more than a hundred. So there a
-run takes the way that serves it best (`way.py`, `planner/trial.py`).
+20 tokens cost, and 27 % more for 8 billion on a GPU, where it is more than a hundred. So a run
+takes this way where it serves its rows best, or another (`way.py`, `planner/trial.py`).
 """
 
 from __future__ import annotations

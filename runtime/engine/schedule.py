@@ -40,9 +40,8 @@ class ScheduledEngine:
     """All of `request.Engine` but `step`, for contexts of `context_len` tokens and memory for
     `num_slots`; with `whole_tails` gens get the slots of all their tokens when they are admitted,
     and chains of gens that nobody else can come to become one node. Unless requests `share`, each
-    has the KV of its whole context for itself: for measuring. Its `way` to share
-    memory that is short is None where what is best is found out when a run begins: where a step is
-    dear it is not always worth steps to save tokens.
+    has the KV of its whole context for itself: for measuring. Its `way` to share memory that is
+    short is None where it is found out when a run begins what serves its rows best.
 
     A subclass's step begins with `_next`, runs the prefill and a token of each running gen, and
     ends with `_note_segments`, `_finish_scores` and `_finish_gen`."""
@@ -61,9 +60,7 @@ class ScheduledEngine:
     ) -> None:
         self._is_device = whole_tails
         self.max_batch = max_batch
-        self.way = Way.SAVE_TOKENS if device.type == "cpu" else None
-        if not share:
-            self.way = Way.SAVE_STEPS
+        self.way: Way | None = None if share else Way.SAVE_STEPS
         self._is_undecided = False
         self._step_tokens = step_tokens
         self._slots = SlotAllocator(num_slots, spread=whole_tails)

@@ -72,8 +72,7 @@ class Rehearsal(ScheduledEngine):
             step_tokens=step_tokens,
             whole_tails=is_device,
         )
-        if is_device or way:
-            self.way = way
+        self.way = way
         self._turns = Turns(step_tokens) if is_device else None
         self._writer = writer
         self._on_step = on_step

@@ -10,6 +10,7 @@ from sglc.runtime.engine.admission import Admission
 from sglc.runtime.engine.job import GenJob, Job
 from sglc.runtime.engine.residency import Residency
 from sglc.runtime.engine.tree import Handle, Node, Tree
+from sglc.runtime.engine.way import Way
 from sglc.runtime.planner.rehearsal import Rehearsal
 
 
@@ -21,8 +22,8 @@ class LongestPrefixFirst(Admission):
 class LeastRecentlyUsed(Residency):
     """Evicts leaves first, as a radix cache does."""
 
-    def __init__(self, tree: Tree, admission: Admission) -> None:
-        super().__init__(tree, admission)
+    def __init__(self, tree: Tree, admission: Admission, *, whole_tails: bool) -> None:
+        super().__init__(tree, admission, whole_tails=whole_tails)
         self._clock = count()
         self._used: dict[Node, int] = {}
 
@@ -53,5 +54,8 @@ class LeastRecentlyUsed(Residency):
 class LruRehearsal(Rehearsal):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.way = Way.SAVE_STEPS  # nothing to find out
         self._admission = LongestPrefixFirst(self._tree, self._queue)
-        self._residency = LeastRecentlyUsed(self._tree, self._admission)
+        self._residency = LeastRecentlyUsed(
+            self._tree, self._admission, whole_tails=options.get("is_device", False)
+        )

@@ -98,11 +98,24 @@ def random_rows(seed: int, count: int, num_documents: int) -> list[dict[str, str
 
 
 def rehearse(
-    cls: type[Rehearsal], program: sglc.Program, rows: list[dict[str, str]], slots: int | None
+    cls: type[Rehearsal],
+    program: sglc.Program,
+    rows: list[dict[str, str]],
+    slots: int | None,
+    *,
+    is_device: bool = False,
 ) -> tuple[Rehearsal, int]:
     """The engine after a run, and how many rows failed."""
     writer = Writer(TOKENIZER)
-    engine = cls(TOKENIZER, 1 << 20, slots, writer=writer, max_batch=64, step_tokens=512)
+    engine = cls(
+        TOKENIZER,
+        1 << 20,
+        slots,
+        writer=writer,
+        max_batch=64,
+        step_tokens=512,
+        is_device=is_device,
+    )
     bound = bind_rows(rows, RowBinder(RowFields(program.plan.params)))
     outcomes = list(run(program.plan, MODEL.spec, engine, bound))
     return engine, sum(not hasattr(outcome, "output") for outcome in outcomes)

@@ -4,7 +4,6 @@ that takes the longest prefix first and evicts what was used longest ago."""
 from __future__ import annotations
 
 import random
-from typing import Any
 
 import pytest
 from lru_engine import LruRehearsal
@@ -23,9 +22,18 @@ TOKENIZER = ByteTokenizer()
 MODEL = sglc.testing.Model({})
 
 
-def new_engine(cls: type[Rehearsal], num_slots: int | None, max_batch: int) -> Rehearsal:
-    writer = Writer(TOKENIZER)
-    return cls(TOKENIZER, 1 << 20, num_slots, writer=writer, max_batch=max_batch, step_tokens=512)
+def new_engine(
+    cls: type[Rehearsal], num_slots: int | None, max_batch: int, *, is_device: bool = False
+) -> Rehearsal:
+    return cls(
+        TOKENIZER,
+        1 << 20,
+        num_slots,
+        writer=Writer(TOKENIZER),
+        max_batch=max_batch,
+        step_tokens=512,
+        is_device=is_device,
+    )
 
 
 def random_prompts(rng: random.Random, count: int) -> list[list[int]]:
@@ -91,22 +99,16 @@ program p(a: str, b: str):
 }
 
 
-class StepsAreDear(Rehearsal):
-    """As where a step is dear: the way is found out first."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.way = None
-
-
-def run_program(cls: type[Rehearsal], program: sglc.Program, num_slots: int | None) -> Rehearsal:
+def run_program(
+    cls: type[Rehearsal], program: sglc.Program, num_slots: int | None, *, is_device: bool = False
+) -> Rehearsal:
     rng = random.Random(1)
     documents = ["".join(rng.choice("abcdefgh ") for _ in range(30)) for _ in range(8)]
     rows = [
         {"a": rng.choice(documents), "b": "".join(rng.choice("xyz ") for _ in range(8))}
         for _ in range(64)
     ]
-    engine = new_engine(cls, num_slots, 64)
+    engine = new_engine(cls, num_slots, 64, is_device=is_device)
     bound = bind_rows(rows, RowBinder(RowFields(program.plan.params)))
     for outcome in run(program.plan, MODEL.spec, engine, bound):
         assert hasattr(outcome, "output"), outcome
@@ -136,8 +138,8 @@ def test_where_a_step_is_dear_rows_that_go_on_need_no_more_than_with_a_cache(nam
     peak = run_program(Rehearsal, program, None).stats.peak_kv_tokens
     for share in SHARES:
         num_slots = max(round(peak * share), 400)
-        ours = run_program(StepsAreDear, program, num_slots).stats
-        lru = run_program(LruRehearsal, program, num_slots).stats
+        ours = run_program(Rehearsal, program, num_slots, is_device=True).stats
+        lru = run_program(LruRehearsal, program, num_slots, is_device=True).stats
         assert ours.peak_kv_tokens <= num_slots
         assert ours.steps <= 1.05 * lru.steps
         assert ours.recomputed_tokens <= lru.recomputed_tokens
