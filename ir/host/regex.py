@@ -10,6 +10,7 @@ Law: what is found is what `re` finds, or it is `SearchFailed`.
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import os
 import re
@@ -94,15 +95,22 @@ def _node_ways(code: Any, argument: Any, length: int) -> float:
 
 
 class _Worker:
-    """The other process: started when first needed, and again after a search was too slow."""
+    """The other process: started when first needed, and again after a search was too slow. Such a
+    search is remembered: a row's expressions are evaluated more than once."""
+
+    MAX_REMEMBERED = 4096
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._too_slow: dict[bytes, str] = {}  # hash of a request -> what was said of it
 
     def spans(self, method: Method, pattern: str, text: str) -> list[Spans]:
         request = json.dumps([SECONDS, method, pattern, text]).encode() + b"\n"
         with self._lock:
+            key = hashlib.blake2b(request, digest_size=16).digest() if self._too_slow else b""
+            if key in self._too_slow:
+                raise SearchFailed(self._too_slow[key])
             process = self._running()
             assert process.stdin is not None and process.stdout is not None
             try:
@@ -115,18 +123,30 @@ class _Worker:
                 self.stop()  # half a question or an answer that nobody reads
                 raise
             if not answer:
-                raise SearchFailed(_reason(self.stop(), pattern, text))
+                status = self.stop()
+                reason = _reason(status, pattern, text)
+                if status == -signal.SIGPROF:
+                    self._remember(request, reason)
+                raise SearchFailed(reason)
         return [tuple((a, b) for a, b in found) for found in json.loads(answer)]
+
+    def _remember(self, request: bytes, reason: str) -> None:
+        if len(self._too_slow) >= self.MAX_REMEMBERED:
+            self._too_slow.clear()
+        self._too_slow[hashlib.blake2b(request, digest_size=16).digest()] = reason
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(Path(regex_worker.__file__))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for this process
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(Path(regex_worker.__file__))],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,  # Ctrl-C is for this process
+                )
+            except OSError as error:
+                raise SearchFailed(f"the process that searches cannot start: {error}") from error
         return self._process
 
     def stop(self) -> int | None:

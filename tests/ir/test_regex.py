@@ -96,6 +96,22 @@ def test_long_texts_go_to_the_other_process() -> None:
     assert regex._compiled(r"yes|no")[1] > 100_000
 
 
+def test_what_was_too_slow_is_not_tried_again(short_limit) -> None:
+    for _ in range(2):
+        with pytest.raises(regex.SearchFailed, match=r"took over 0\.1 s"):
+            regex.spans("match", "(a+)+b", "a" * 60)
+        process = regex._WORKER._process
+        assert regex.spans("match", "(a+)+b", "a" * 61 + "b") == [((0, 62), (0, 61))]
+    assert process is not None and regex._WORKER._process is process
+
+
+def test_a_process_that_cannot_start(monkeypatch) -> None:
+    regex._WORKER.stop()
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(regex.SearchFailed, match=r"the process that searches cannot start"):
+        regex.spans("search", "(a+)+b", "ab")
+
+
 def test_functions_types_and_try(short_limit) -> None:
     for name in ("find", "match"):
         with pytest.raises(HostError, match=rf"`{name}`: the regex `\(a\+\)\+b` on a") as failed:
@@ -114,7 +130,7 @@ def test_an_interrupted_search_leaves_no_answer_behind() -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     try:
         with pytest.raises(KeyboardInterrupt):
-            regex.spans("search", "(a+)+b", "a" * 40)
+            regex.spans("search", "(a+)+b", "a" * 50)
     finally:
         signal.signal(signal.SIGALRM, before)
     assert regex.spans("search", "(a+)+b", "zaab") == [((1, 4), (1, 3))]
