@@ -17,7 +17,7 @@ EXIT_CODES = """\
 exit codes:
   0    done
   1    done, but some rows failed; their result lines hold the errors
-  2    the program, the input or the command line is wrong
+  2    the program, the input or the command line is wrong, or a file cannot be written
   3    an internal error of sglc (SGLC_TRACEBACK=1 shows where)
   130  interrupted with Ctrl-C; with -o, the same command goes on
   141  whoever read stdout went away
