@@ -1,10 +1,10 @@
 """Which waiting request is admitted next.
 
-Saving tokens, rows that have begun go before rows that have not, those that began first before others; and each
-waits rather than push out what another will go on from, as long as anything runs. A row begins,
-depth-first over the tree, if at no step to come all rows together hold more than there is room for.
-So, where rows do what was foreseen, nothing is computed twice; where they do not, what is pushed
-out is computed again (`residency.py`), and nothing worse happens.
+Saving tokens, rows that have begun go before rows that have not, those that began first before
+others; and each waits rather than push out what another will go on from, as long as anything runs.
+A row begins, depth-first over the tree, if at no step to come all rows together hold more than
+there is room for. So, where rows do what was foreseen, nothing is computed twice; where they do
+not, what is pushed out is computed again (`residency.py`), and nothing worse happens.
 
 This saves tokens at the price of steps: with 10 to 50 % of the peak, over random programs, a run
 recomputes 4 to 14 % of what a cache does (LRU, longest prefix first) in 1.3 times its steps. By the

@@ -2,8 +2,10 @@
 was measured to do.
 
 A product takes as long as its operations at the rate measured for so many rows, or as reading its
-weights, whichever is longer; attention as long as reading each KV token once, or as its operations.
-A step's time is shared out between prefill and decode by their rows.
+weights, whichever is longer. Attention takes as long as reading each KV token once, or as its
+operations; on a CPU, where running gens go through cache blocks one by one, it takes so long for
+each block of each KV head, and prompts' operations have a rate of their own. A step's time is
+shared out between prefill and decode by their rows.
 Law: a device is measured once; what was measured lies in the user's cache folder, by device, dtype
 and number of threads.
 """
@@ -16,29 +18,25 @@ import os
 import platform
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING
 
 from sglc.runtime.model.config import ModelConfig
 from sglc.runtime.planner.facts import Seconds, StepFacts
 
-if TYPE_CHECKING:
-    import torch
-
-ROWS = (1, 4, 16, 64, 256, 1024, 4096)  # at which products are measured
-WIDTH = {"cpu": 1024, "cuda": 4096}  # of the measured products' weights
-COPIED = {"cpu": 1 << 27, "cuda": 1 << 30}  # bytes
 OPS_A_LAYER = 14  # torch calls of one layer's step
-REPEATS = 9
+BLOCK = 32  # slots of a cache block, as in kernels/tree_attention.py
+HEAD_SIZE = 64  # of the attention that is measured
+VERSION = 2  # of what is measured
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """A device, measured: bytes/s that a copy reads plus writes; (rows, operations/s) of products;
-    seconds of one torch call on almost nothing; and of drawing a token, per logit."""
+    seconds of one torch call on almost nothing; and of drawing a token, per logit. Of a CPU, also
+    the seconds in which a row's queries attend to a block, for each KV head of `HEAD_SIZE`, and the
+    operations/s of a prompt's attention; 0 of another device."""
 
     device: str
     dtype: str
@@ -46,6 +44,8 @@ class Calibration:
     products: tuple[tuple[int, float], ...]
     call_seconds: float
     logit_seconds: float
+    block_seconds: float = 0.0
+    attention_rate: float = 0.0
 
     def rate(self, rows: float) -> float:
         """Operations/s of a product of `rows` rows, between the measured ones."""
@@ -77,11 +77,7 @@ def step_seconds(
     head = config.vocab_size * config.hidden_size
     dense = _product(weights, rows, element_size, device)
     dense += _product(head, step.logit_rows, element_size, device)
-    kv_bytes = step.read_tokens * config.kv_elements_per_token * element_size
-    per_pair = 4 * config.num_layers * config.num_heads * config.head_size
-    attention = max(
-        kv_bytes / device.bandwidth, step.seen_tokens * per_pair / device.rate(max(1, rows))
-    )
+    attention = _attention(config, step, element_size, device)
     calls = OPS_A_LAYER * config.num_layers * device.call_seconds
     return dense + attention + calls, step.logit_rows * config.vocab_size * device.logit_seconds
 
@@ -112,6 +108,25 @@ def _product(parameters: int, rows: int, element_size: int, device: Calibration)
     return max(reading, 2 * parameters * rows / device.rate(rows))
 
 
+def _attention(
+    config: ModelConfig, step: StepFacts, element_size: int, device: Calibration
+) -> float:
+    operations = 4 * config.num_layers * config.num_heads * config.head_size * step.seen_tokens
+    if not device.attention_rate:
+        kv_bytes = step.read_tokens * config.kv_elements_per_token * element_size
+        return max(kv_bytes / device.bandwidth, operations / device.rate(max(1, step.num_rows)))
+    seconds = 0.0
+    if step.decode_rows:
+        # the last block of each gen is its own
+        num_blocks = step.read_tokens / BLOCK + step.decode_rows
+        heads = config.num_layers * config.num_kv_heads * config.head_size / HEAD_SIZE
+        seconds += num_blocks * heads * device.block_seconds
+    if step.num_rows > step.decode_rows:
+        # what gens see is little beside what a prompt's tokens see
+        seconds += operations / device.attention_rate
+    return seconds
+
+
 # ---------------------------------------------------------------- measuring
 
 
@@ -123,14 +138,16 @@ def calibration(device: str, dtype: str) -> Calibration:
     name = torch.cuda.get_device_name() if device == "cuda" else platform.processor() or "cpu"
     if device == "cpu":
         name += f" {os.cpu_count()} cores {torch.get_num_threads()} threads"
-    path = _cache_file(f"{name} {dtype} torch {torch.__version__}")
+    path = _cache_file(f"{name} {dtype} torch {torch.__version__} v{VERSION}")
     try:
         found = json.loads(path.read_text())
         found["products"] = tuple((rows, rate) for rows, rate in found["products"])
         return Calibration(**found)
     except (OSError, ValueError, KeyError, TypeError):
         pass  # never measured, or by another version
-    measured = _measure(name, device, dtype)
+    from sglc.runtime.planner.measuring import measure
+
+    measured = measure(name, device, dtype)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(measured)))
@@ -144,54 +161,3 @@ def _cache_file(name: str) -> Path:
 
     stem = re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-").lower()
     return Path(platformdirs.user_cache_dir("sglc")) / "devices" / f"{stem}.json"
-
-
-def _measure(name: str, device: str, dtype: str) -> Calibration:
-    import torch
-
-    kind = getattr(torch, dtype)
-    source = torch.zeros(COPIED[device], dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    width = WIDTH[device]
-    weight = torch.randn(width, width, device=device).to(kind)
-    products = []
-    for rows in ROWS:
-        x = torch.randn(rows, width, device=device).to(kind)
-        out = x @ weight
-        seconds = _seconds(lambda x=x, out=out: torch.mm(x, weight, out=out), device)  # type: ignore[misc]
-        products.append((rows, 2 * rows * width * width / seconds))
-    tiny = torch.zeros(8, device=device)
-    logits = torch.randn(64, 1 << 15, device=device)
-    return Calibration(
-        device=name,
-        dtype=dtype,
-        bandwidth=2 * COPIED[device] / _seconds(lambda: target.copy_(source), device),
-        products=tuple(products),
-        call_seconds=_seconds(lambda: [tiny.add_(1) for _ in range(200)], device) / 200,
-        logit_seconds=_seconds(lambda: _draw(logits), device) / logits.numel(),
-    )
-
-
-def _draw(logits: torch.Tensor) -> object:
-    """About what drawing a token from each row comes to."""
-    return (logits.softmax(-1) * logits.exp()).argmax(-1)
-
-
-def _seconds(call: Callable[[], object], device: str) -> float:
-    """The shortest of a few calls, after one to warm up: other work can only make them longer, and
-    what is measured now is remembered."""
-    import torch
-
-    def finish() -> None:
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    call()
-    finish()
-    taken = []
-    for _ in range(REPEATS):
-        begin = perf_counter()
-        call()
-        finish()
-        taken.append(perf_counter() - begin)
-    return min(taken)
