@@ -78,9 +78,10 @@ class TrieNode:
     `parent` is an index into the trie's nodes, smaller than the node's own; -1: below the root.
     `kind` is "const" (the same in all rows), "input" (it differs), "gen" or "choice" (of a select);
     `name` is the gen's or select's. `tokens` is the length of one copy (a mean where copies differ;
-    of a gen its bound), `copies` how many distinct ones there are in the batch, `sharers` how many
-    requests have one before them (or are it). `text` is the beginning of an example. `place` is the
-    place in program order of the first request that it leads to: equal in all rows."""
+    of a gen its bound), `copies` how many distinct ones there are in the batch (0 if each is one of
+    another place's), `sharers` how many requests have one before them (or are it). `text` is the
+    beginning of an example. `place` is the place in program order of the first request that it
+    leads to: equal in all rows."""
 
     parent: int
     kind: str

@@ -3,6 +3,8 @@ in all rows, however many rows there are.
 
 The shape is that of one row (each place's example): places that follow the same gen share their
 texts as far as these agree. Each run of tokens is cut where what all rows have in common ends.
+Law: copies times tokens, over the texts, is what stands before requests, each distinct prefix once
+(but for last tokens of choices, which may be counted with the choice).
 """
 
 from __future__ import annotations
@@ -136,12 +138,14 @@ def _text_node(run: _Run, parent: int, decode: Callable[[Sequence[int]], str]) -
             fresh += count * max(0.0, end - max(begin, known))
             requests += count
     mean = tokens / requests if requests else 0.0
+    copies = max(1, round(fresh / mean)) if mean and fresh else 0
     return TrieNode(
         parent=parent,
         kind="const" if run.items[0].row == -1 else "input",
         name="",
-        tokens=round(mean, 1),
-        copies=max(1, round(fresh / mean)) if mean else 1,
+        # so that all copies come to what is new
+        tokens=round(fresh / copies if copies else mean, 4),
+        copies=copies,
         sharers=0,
         text=decode([item.token for item in run.items[:SHOWN_TOKENS]]),
         place=min(place.order for place in run.places),
