@@ -152,8 +152,9 @@ def _run(
     with few_searches_for_cycles():
         try:
             while not is_read or upcoming or places:
-                first = num_read
-                while not is_read and num_read < first + 2 * BURST:
+                # for the first rows the engine waits: no more are read than start
+                end = num_read + 2 * BURST if num_read else BURST
+                while not is_read and num_read < end:
                     if _lag(places, upcoming, num_read) >= AHEAD * window:
                         break
                     row = next(source, None)

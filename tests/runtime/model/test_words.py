@@ -22,7 +22,7 @@ from sglc.runtime.model.pretokens import KNOWN_PATTERNS
 from sglc.runtime.model.stable import cuts_of
 from sglc.runtime.model.tokenizer import BpeTokenizer
 from sglc.runtime.model.vocabulary import Vocabulary
-from sglc.runtime.model.words import LONGEST, WordMemory
+from sglc.runtime.model.words import LONG, LONGEST, WordMemory
 
 CUTS = ["gpt2", "smollm", "llama3", "qwen2"]
 
@@ -220,6 +220,19 @@ def test_what_is_long_or_may_go_on_is_not_kept(memory):
         before = memory._encoder.num_characters
         memory.encode_batch([text])
         assert memory._encoder.num_characters > before
+
+
+def test_a_long_text_is_encoded_once_for_two_that_ask(memory, monkeypatch):
+    # no spaces: nothing of it is remembered as words
+    texts = [str(number) * (LONG // 4) for number in range(10_000, 10_003)]
+    expected = [e.ids for e in memory._encoder._library.encode_batch_fast(texts)]
+    for asked, times in (("whether it has room", 1), ("to be run", 1), ("by another run", 2)):
+        assert memory.encode_batch(texts) == expected, asked
+        assert memory._encoder.num_characters == times * sum(map(len, texts)), asked
+    assert memory.encode_batch([texts[0], texts[0]]) == [expected[0]] * 2
+    monkeypatch.setattr(words_module, "MOST_LATE", 2 * LONG)
+    assert memory.encode_batch(texts) == expected  # too many to be kept
+    assert not memory._late
 
 
 def test_the_memory_is_bounded_and_shared_by_threads(memory, monkeypatch):
