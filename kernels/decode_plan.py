@@ -22,6 +22,7 @@ from sglc.kernels.decode_work import (
     splits_for,
 )
 from sglc.kernels.row_groups import (
+    CACHE_RATE,
     Groups,
     are_worth_it,
     deepest_shared,
@@ -135,7 +136,6 @@ def is_shared(
 SERIAL_TOKENS = 192  # that take longer one after another than a unit's merging
 # fitted to tree and plain times of 140 batches of 32 to 512 rows with 2 to 512 sharers of 16 to
 # 4096 tokens; H100, bf16, H=32, K=8, D=128, 2026-11
-CACHE_RATE = 1.8  # how much faster than memory the L2 cache gives what another has read
 MERGE_BYTES = 15e3  # of a row's partial result for one kv head, the waiting and merging counted in
 START_BYTES = 15e6  # of a launch that has units at all
 FLOPS_PER_BYTE = 100.0  # what the products of units reach over the copy bandwidth

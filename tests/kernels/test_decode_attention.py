@@ -190,19 +190,26 @@ def test_siblings_are_groups(size) -> None:
     check(tree, (8, 2, 16), torch.float32, 1)
 
 
-def test_groups_are_for_batches_that_fill_the_device() -> None:
-    geometry = Geometry(32, 8, 128, 2)
-    few, many = siblings(10, 3, 200), siblings(60, 3, 200)
-
-    def num_groups(tree: RandomTree) -> int:
-        return len(
-            plan_decode(
-                geometry, tree.extents, tree.row_ends, tree.rows,
-                tree.own, tree.tail_blocks, tree.tail_lens,
-            ).groups
-        )  # fmt: skip
-
-    assert (num_groups(few), num_groups(many)) == (0, 60)
+@pytest.mark.parametrize(
+    ("families", "size", "tokens", "expected"),
+    [
+        (10, 3, 1000, 0),  # too few to fill the device
+        (85, 3, 1000, 0),  # the last third of the programs would run by themselves
+        (171, 3, 1000, 171),
+        (171, 3, 60, 0),  # too little to save beyond what the cache does
+        (256, 2, 250, 0),
+        (256, 2, 1000, 256),
+        (128, 4, 60, 128),  # full groups
+        (128, 4, 1, 0),
+    ],
+)
+def test_groups_are_where_they_were_measured_to_be_faster(families, size, tokens, expected) -> None:
+    tree = siblings(families, size, tokens)
+    plan = plan_decode(
+        Geometry(32, 8, 128, 2), tree.extents, tree.row_ends, tree.rows,
+        tree.own, tree.tail_blocks, tree.tail_lens,
+    )  # fmt: skip
+    assert len(plan.groups) == expected
 
 
 def test_own_parts_grow_on_the_device() -> None:
