@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sglc.codegen.instruction import Fork, Gen, Jump, Next, Run, Select
 from sglc.codegen.plan import Plan
+from sglc.runtime.engine.learned import LearnedLengths
 from sglc.runtime.engine.outlook import Outlook
 from sglc.runtime.engine.request import Engine
 from sglc.runtime.engine.way import Limits, Way
@@ -116,13 +117,14 @@ def _outlook(
     plan: Plan, spec: ModelSpec, in_flight: Mapping[int, BoundRow], window: int
 ) -> Outlook:
     """What is foreseen of the rows in flight, where an engine asks for it."""
+    lengths = LearnedLengths()
 
     @cache
     def foresight() -> Foresight:
         # which takes a model's libraries: not for runs that are over without a model
         from sglc.runtime.planner.foresight import Foresight
 
-        return Foresight(plan, spec, in_flight)
+        return Foresight(plan, spec, in_flight, lengths)
 
     def choose(limits: Limits) -> Way:
         from sglc.runtime.planner.trial import best_way
@@ -131,7 +133,7 @@ def _outlook(
         num_rows = window if len(in_flight) >= BURST else len(in_flight)
         return best_way(plan, spec, in_flight, num_rows, limits)
 
-    return Outlook(lambda index: foresight().course(index), choose)
+    return Outlook(lambda index: foresight().course(index), choose, lengths)
 
 
 def _run(

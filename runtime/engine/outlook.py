@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sglc.runtime.engine.learned import LearnedLengths
 from sglc.runtime.engine.way import Limits, Way
 
 if TYPE_CHECKING:
@@ -68,13 +69,17 @@ class _OpenRow:
 
 class Outlook:
     """`foresee` gives the course of a row by its number, `choose` the way that serves the rows best
-    in an engine of such limits."""
+    in an engine of such limits. `lengths` are those of the gens that are over."""
 
     def __init__(
-        self, foresee: Callable[[int], Course], choose: Callable[[Limits], Way] | None = None
+        self,
+        foresee: Callable[[int], Course],
+        choose: Callable[[Limits], Way] | None = None,
+        lengths: LearnedLengths | None = None,
     ) -> None:
         self._foresee = foresee
         self._choose = choose
+        self.lengths = lengths or LearnedLengths()
         self._rows: dict[int, _OpenRow] = {}
         self._owner: dict[Node, _OpenRow] = {}
 

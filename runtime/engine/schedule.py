@@ -194,6 +194,8 @@ class ScheduledEngine:
         """The answer to a gen that is over. Its last token was never run, unless it `overran`."""
         job, kept = over.job, over.kept
         del self._jobs[job.request]
+        if self._admission.outlook is not None:
+            self._admission.outlook.lengths.note(job.order[1:], len(over.tokens))
         tokens = over.tokens[: kept.num_tokens]
         num_computed = min(kept.num_tokens, len(over.tokens) - (not overran))
         prefix = self._residency.settle(job, tokens, num_computed)

@@ -1,8 +1,8 @@
 """The course of a row, found by rehearsing it alone with as much memory as it likes.
 
-Rows whose inputs are of the same lengths are taken to have the same course. Gens are as long as
-they may be, externs are not called, and a row that fails in the rehearsal has a course up to there:
-what is foreseen wrongly costs steps or recomputed tokens, no result.
+Rows whose inputs are of the same lengths are taken to have the same course. Gens are as long as was
+learned, or as they may be, externs are not called, and a row that fails in the rehearsal has a
+course up to there: what is foreseen wrongly costs steps or recomputed tokens, no result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import numpy as np
 
 from sglc.codegen.plan import Plan
 from sglc.ir.host.expr import Value
+from sglc.runtime.engine.learned import LearnedLengths
 from sglc.runtime.engine.outlook import Course, Order
+from sglc.runtime.engine.request import GenRequest
 from sglc.runtime.machine.machine import Machine
 from sglc.runtime.model.spec import ModelSpec
 from sglc.runtime.planner.rehearsal import Rehearsal
@@ -31,13 +33,24 @@ _MANY = 1 << 30
 class Foresight:
     """Of the rows of `plan` that are in flight: those in `rows`, by index."""
 
-    def __init__(self, plan: Plan, spec: ModelSpec, rows: Mapping[int, BoundRow]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        spec: ModelSpec,
+        rows: Mapping[int, BoundRow],
+        lengths: LearnedLengths | None = None,
+    ) -> None:
         self._plan = plan
         self._spec = spec
         self._rows = rows
+        self._lengths = lengths or LearnedLengths()
+        self._version = 0  # of the lengths that the courses have
         self._courses: dict[object, Course] = {}
 
     def course(self, index: int) -> Course:
+        if self._version != self._lengths.version:
+            self._version = self._lengths.version
+            self._courses.clear()
         row = self._rows[index]
         key = tuple(_likeness(value) for value in row.values.values())
         found = self._courses.get(key)
@@ -52,13 +65,16 @@ class Foresight:
         engine = _Following(
             self._spec.tokenizer,
             self._plan.model.context_len,
-            writer=Writer(self._spec.tokenizer),
+            writer=Writer(self._spec.tokenizer, self._length_of),
             max_batch=_MANY,
             step_tokens=_MANY,
         )
         # a row would take what it has from one before
         plan = replace(self._plan, reuses_results=False)
         return engine, Machine(plan, self._spec, engine, externs=stand_in_externs(plan.externs))
+
+    def _length_of(self, gen: GenRequest, bound: int) -> int:
+        return self._lengths.expected(gen.order[1:], bound)
 
     def _rehearse(self, row: BoundRow) -> Course:
         engine, machine = self._stage

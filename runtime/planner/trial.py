@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import islice
 
 from sglc.codegen.plan import Plan
+from sglc.runtime.engine.learned import LearnedLengths
 from sglc.runtime.engine.outlook import Outlook
 from sglc.runtime.engine.request import EngineStats
 from sglc.runtime.engine.way import Limits, Way
@@ -68,7 +69,8 @@ def _try(
         is_device=limits.is_device,
         way=way,
     )
-    outlook = Outlook(Foresight(plan, spec, rows).course)
+    lengths = LearnedLengths()
+    outlook = Outlook(Foresight(plan, spec, rows, lengths).course, lengths=lengths)
     engine.expect(outlook)
     machine = Machine(plan, spec, engine, externs=stand_in_externs(plan.externs))
     for row in rows.values():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ from sglc.codegen.automata.constraint import TokenTable
 from sglc.codegen.automata.vocabulary import vocabulary_of
 from sglc.runtime.engine.grammar_walk import GrammarWalk
 from sglc.runtime.engine.job import GenJob
+from sglc.runtime.engine.request import GenRequest
 from sglc.runtime.engine.stop import Kept, keep
 from sglc.runtime.engine.table_rows import AskingStates, TableWalk
 from sglc.runtime.engine.walk import Ended, Forced
@@ -39,10 +41,14 @@ class Written:
 
 
 class Writer:
-    """Decides what each gen writes; a free text ends at max_tokens only."""
+    """Decides what each gen writes; a free text ends at max_tokens, or after `length_of` the gen
+    and its bound."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, length_of: Callable[[GenRequest, int], int] | None = None
+    ) -> None:
         self._tokenizer = tokenizer
+        self._length_of = length_of
         self._tokens = vocabulary_of(tokenizer).tokens
         self._words = _words(self._tokens, tokenizer.control_ids)
         self._eos = min(tokenizer.eos_ids, default=None)
@@ -59,6 +65,8 @@ class Writer:
             tokens = [*job.tokens, *self._tokenizer.encode(text)][: job.growth]
             return self._over(tokens or self._end(), [], Ended(), "stop")
         count = max(1, min(job.gen.sampling.max_tokens, job.growth))
+        if self._length_of is not None:
+            count = max(1, self._length_of(job.gen, count))
         tokens = self._random.choices(self._words, k=count)
         return self._over(tokens, [], None, "length" if count == job.growth else "stop")
 

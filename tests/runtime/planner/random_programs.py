@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import sglc
 import sglc.testing
+from sglc.runtime.engine.request import GenRequest
 from sglc.runtime.planner.rehearsal import Rehearsal
 from sglc.runtime.planner.writing import Writer
 from sglc.runtime.rows.bind import RowBinder, RowFields, bind_rows
@@ -104,9 +106,10 @@ def rehearse(
     slots: int | None,
     *,
     is_device: bool = False,
+    length_of: Callable[[GenRequest, int], int] | None = None,
 ) -> tuple[Rehearsal, int]:
     """The engine after a run, and how many rows failed."""
-    writer = Writer(TOKENIZER)
+    writer = Writer(TOKENIZER, length_of)
     engine = cls(
         TOKENIZER,
         1 << 20,
