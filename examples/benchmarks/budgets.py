@@ -32,9 +32,7 @@ def main(num_programs: int = 40, num_rows: int = 48) -> None:
         (sglc.compile(RandomProgram(seed).source(), model=MODEL), random_rows(seed, num_rows, 8))
         for seed in range(num_programs)
     ]
-    print(
-        "| | of the peak | engine | recomputed | prefilled | steps | more than the cache | steps |"
-    )
+    print("| | of the peak | engine | recomputed | prefilled | steps | more in | most steps |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for device, share in product(("CPU", "GPU"), (0.5, 0.25, 0.1)):
         is_device = device == "GPU"
