@@ -18,6 +18,10 @@ from sglc.runtime.model.locate import Progress, locate
 from sglc.runtime.model.spec import ModelSpec
 
 if TYPE_CHECKING:
+    import torch
+
+    from sglc.runtime.engine.device.engine import DeviceEngine
+    from sglc.runtime.engine.engine import TreeEngine
     from sglc.runtime.models.transformer import Transformer
 
 
@@ -75,12 +79,8 @@ def open_session(name: str | None, progress: Progress | None = None) -> Session:
 
     def make_engine(options: EngineOptions) -> Engine:
         # torch takes seconds to import: not before there is something to run
-        from sglc.runtime.engine.device.engine import DeviceEngine
-        from sglc.runtime.engine.engine import TreeEngine
-
         model = load(options.device, options.dtype, options.load_format)
-        engine = DeviceEngine if model.device.type == "cuda" else TreeEngine
-        return engine(
+        return _engine_for(model.device)(
             model,
             spec.tokenizer,
             kv_memory=options.kv_memory,
@@ -91,6 +91,17 @@ def open_session(name: str | None, progress: Progress | None = None) -> Session:
         )
 
     return Session(spec, make_engine)
+
+
+def _engine_for(device: torch.device) -> type[DeviceEngine] | type[TreeEngine]:
+    # Triton takes half a second to import, and is not there on every machine
+    if device.type == "cuda":
+        from sglc.runtime.engine.device.engine import DeviceEngine
+
+        return DeviceEngine
+    from sglc.runtime.engine.engine import TreeEngine
+
+    return TreeEngine
 
 
 def check_model(plan: Plan, spec: ModelSpec) -> None:

@@ -25,6 +25,7 @@ from sglc.runtime.engine.request import Result
 from sglc.runtime.engine.schedule import ScheduledEngine
 from sglc.runtime.engine.step_rows import StepRows, lay_out
 from sglc.runtime.model.spec import Tokenizer
+from sglc.runtime.models.device import free_bytes
 from sglc.runtime.models.transformer import Transformer
 
 # prompt tokens of a step and running requests, by device type
@@ -57,7 +58,7 @@ class TreeEngine(ScheduledEngine):
     ) -> None:
         config, device = model.config, model.device
         bytes_per_slot = config.kv_elements_per_token * model.dtype.itemsize
-        num_slots = slots_for(kv_memory, bytes_per_slot, device)
+        num_slots = slots_for(kv_memory, bytes_per_slot, free_bytes(device))
         super().__init__(
             tokenizer,
             config.context_len,

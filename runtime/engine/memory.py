@@ -9,7 +9,6 @@ Law: no two live extents overlap, and `num_used` is their sum. Knows nothing of 
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from collections.abc import Iterable
 from heapq import heappop, heappush
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from sglc.kernels.tree_attention import BLOCK
+from sglc.runtime.model.errors import ModelError
 
 DEFAULT_SHARE = 0.4  # of the memory that is free when the engine starts
 
@@ -194,20 +194,20 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
     return torch.from_numpy(np.zeros(num_bytes, dtype=np.uint8)).view(dtype).view(shape)
 
 
-def slots_for(kv_memory: int | None, bytes_per_slot: int, device: torch.device) -> int:
-    """How many slots `kv_memory` bytes hold; None stands for a share of what is free now."""
-    if kv_memory is None:
-        kv_memory = int(_free_bytes(device) * DEFAULT_SHARE)
-    return kv_memory // bytes_per_slot
-
-
-def _free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        # no such file outside Linux: take half of what the machine has for free
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+def slots_for(
+    kv_memory: int | None, bytes_per_slot: int, room: int, share: float = DEFAULT_SHARE
+) -> int:
+    """How many slots `kv_memory` bytes hold of the `room` bytes that can be had; None stands for a
+    share of them. Raises ModelError where that is more than there is, or nothing."""
+    slots = (int(room * share) if kv_memory is None else kv_memory) // bytes_per_slot
+    if kv_memory is not None and kv_memory > room:
+        raise ModelError(
+            f"{kv_memory / 1e9:.1f} GB of KV memory were asked for, but only {room / 1e9:.1f} GB "
+            "are free beside the model and what a step takes: give less --kv-memory, or none"
+        )
+    if kv_memory is None and not slots:
+        raise ModelError(
+            "the device has no memory left for KV beside the model and what a step takes: "
+            "free some, or take a smaller model, or --device cpu"
+        )
+    return slots

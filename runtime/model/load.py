@@ -97,9 +97,11 @@ def load_model(
 
     `load_format` "dummy" draws random weights on the device instead of reading them.
     dtype "auto" is bfloat16 where the device multiplies it natively, else float32 (float16 on a
-    GPU without it). Raises ModelError.
+    GPU without it). Raises ModelError, also where the weights are more than the memory.
     """
-    from sglc.runtime.models.device import resolve_device, resolve_dtype
+    import torch
+
+    from sglc.runtime.models.device import free_bytes, resolve_device, resolve_dtype
     from sglc.runtime.models.parameters import empty_parameters, slots
     from sglc.runtime.models.transformer import Transformer
 
@@ -107,7 +109,15 @@ def load_model(
         raise ModelError(f"no load format `{load_format}`; known: {', '.join(LOAD_FORMATS)}")
     place = resolve_device(device)
     config = load_config(files)
-    parameters = empty_parameters(config, place, resolve_dtype(dtype, place))
+    kind = resolve_dtype(dtype, place)
+    size, free = empty_parameters(config, torch.device("meta"), kind).num_bytes, free_bytes(place)
+    if size > free:
+        raise ModelError(
+            f"the weights take {size / 1e9:.1f} GB as {str(kind).removeprefix('torch.')}, but "
+            f"{free / 1e9:.1f} GB of memory are free on the device: take a smaller model, or "
+            "another --device or --dtype"
+        )
+    parameters = empty_parameters(config, place, kind)
     if load_format == "dummy":
         from sglc.runtime.models.dummy import fill_randomly
 

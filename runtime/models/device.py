@@ -1,6 +1,8 @@
-"""Which device and number type a model runs in when the user leaves it open."""
+"""Which device and number type a model runs in when the user leaves it open; what is free there."""
 
 from __future__ import annotations
+
+import os
 
 import torch
 
@@ -45,3 +47,18 @@ def cpu_multiplies_bf16() -> bool:
     if not capabilities.startswith("AVX512"):
         return False
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of the device that can be had now."""
+    if device.type == "cuda":
+        # what torch keeps for later tensors counts as free
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            fields = dict(line.split(":", 1) for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        # no such file outside Linux: take half of what the machine has for free
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

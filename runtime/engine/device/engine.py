@@ -45,6 +45,7 @@ from sglc.runtime.engine.prefill import Prefill, PrefillPlanner, Read
 from sglc.runtime.engine.request import Result
 from sglc.runtime.engine.schedule import ScheduledEngine
 from sglc.runtime.model.spec import Tokenizer
+from sglc.runtime.models.device import free_bytes
 from sglc.runtime.models.transformer import Transformer
 
 MAX_BATCH = 1024  # requests that are admitted together
@@ -74,13 +75,14 @@ class DeviceEngine(ScheduledEngine):
         tree: bool = True,
     ) -> None:
         config, device = model.config, model.device
+        bytes_per_slot = config.kv_elements_per_token * model.dtype.itemsize
         if device.type == "cuda":
             step_tokens = step_tokens or step_tokens_for(config, model.dtype, max_batch)
-            if kv_memory is None:
-                kv_memory = kv_room(config, model.dtype, step_tokens, max_batch)
-        step_tokens = step_tokens or STEP_TOKENS
-        bytes_per_slot = config.kv_elements_per_token * model.dtype.itemsize
-        num_slots = slots_for(kv_memory, bytes_per_slot, device)
+            room = kv_room(config, model.dtype, step_tokens, max_batch)
+            num_slots = slots_for(kv_memory, bytes_per_slot, room, share=1)
+        else:
+            step_tokens = step_tokens or STEP_TOKENS
+            num_slots = slots_for(kv_memory, bytes_per_slot, free_bytes(device))
         super().__init__(
             tokenizer,
             config.context_len,

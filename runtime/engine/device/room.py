@@ -10,6 +10,7 @@ from sglc.runtime.model.config import ModelConfig
 MARGIN = 2 << 30  # bytes: the libraries' workspaces, kernels, captured graphs, fragmentation
 FP32 = 4
 STEP_TOKENS = 8192  # prompt tokens of a step
+LEAST_TOKENS = 512
 # a prefill's launch takes the host 20 ms whatever its size (32 layers; one H100, 2026-11-22): below
 # so many weights a token, 8,192 tokens take the device less
 SMALL_MODEL = 700_000_000
@@ -17,14 +18,18 @@ SMALL_MODEL = 700_000_000
 
 def step_tokens_for(config: ModelConfig, dtype: torch.dtype, max_batch: int) -> int:
     """Prompt tokens of a step on the current CUDA device: twice as many for small models, where
-    that takes no more than a quarter of the free memory."""
+    that takes no more than a quarter of the free memory; fewer, down to LEAST_TOKENS, where steps
+    would take more than half."""
     free, _ = torch.cuda.mem_get_info()
     heads = config.head_size * 2 * (config.num_heads + config.num_kv_heads)
     weights = config.num_layers * config.hidden_size * (heads + 3 * config.intermediate_size)
     large = 2 * STEP_TOKENS
     if weights < SMALL_MODEL and 4 * step_bytes(config, dtype, large, max_batch) <= free:
         return large
-    return STEP_TOKENS
+    tokens = STEP_TOKENS
+    while tokens > LEAST_TOKENS and 2 * step_bytes(config, dtype, tokens, max_batch) > free:
+        tokens //= 2
+    return tokens
 
 
 def kv_room(config: ModelConfig, dtype: torch.dtype, step_tokens: int, max_batch: int) -> int:

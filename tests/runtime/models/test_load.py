@@ -252,6 +252,12 @@ def test_dummy_weights_need_no_checkpoint(folder):
         load(folder, load_format="fast")
 
 
+def test_weights_that_do_not_fit_are_refused(folder, monkeypatch):
+    monkeypatch.setattr("sglc.runtime.models.device.free_bytes", lambda device: 10_000)
+    with pytest.raises(ModelError, match=r"weights take .* GB as float32, but 0\.0 GB .* are free"):
+        load(folder)
+
+
 def test_num_bytes_counts_tied_weights_once(tmp_path):
     reference("Llama", tie_word_embeddings=True).save_pretrained(tmp_path)
     parameters = load(tmp_path).parameters
