@@ -9,6 +9,8 @@ import torch
 
 from sglc.kernels.tree_attention import BLOCK
 from sglc.runtime.engine.memory import Extent, KVPool, SlotAllocator, slots_for
+from sglc.runtime.model.errors import ModelError
+from sglc.runtime.models.device import free_bytes
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -65,8 +67,14 @@ def test_a_pool_holds_finite_values_only() -> None:
 
 
 def test_kv_memory_is_in_bytes() -> None:
-    assert slots_for(1000, 96, torch.device("cpu")) == 10
-    assert slots_for(None, 1 << 20, torch.device("cpu")) > 10
+    assert slots_for(1000, 96, room=5000) == 10
+    assert slots_for(None, 96, room=5000) == 2000 // 96
+    assert slots_for(None, 1 << 20, free_bytes(torch.device("cpu"))) > 10
+    assert slots_for(500, 1000, room=5000) == 0  # each row is told what it needs
+    with pytest.raises(ModelError, match=r"400\.0 GB .* asked for, but only 64\.0 GB .* give less"):
+        slots_for(400 * 10**9, 1000, room=64 * 10**9)
+    with pytest.raises(ModelError, match=r"no memory left for KV .* smaller model"):
+        slots_for(None, 1000, room=0)
 
 
 def test_what_goes_on_from_a_slot_lies_behind_it() -> None:

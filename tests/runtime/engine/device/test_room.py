@@ -14,9 +14,7 @@ from sglc.runtime.engine.device.room import (
     step_bytes,
     step_tokens_for,
 )
-from sglc.runtime.engine.memory import slots_for
 from sglc.runtime.model.config import ModelConfig, config_from_hf
-from sglc.runtime.model.errors import ModelError
 
 GIB = 1 << 30
 SMALL = config_from_hf(
@@ -57,16 +55,6 @@ def test_steps_are_smaller_where_memory_is_short(monkeypatch) -> None:
         tokens = step_tokens_for(LARGE, torch.bfloat16, 256)
         taken = step_bytes(LARGE, torch.bfloat16, tokens, 256) / GIB
         assert (tokens, taken <= free / 2 or tokens == 512) == (expected, True)
-
-
-def test_more_than_there_is_is_refused() -> None:
-    assert slots_for(None, 1000, 10_000, share=1) == 10
-    assert slots_for(7_500, 1000, 10_000) == 7
-    assert slots_for(500, 1000, 10_000) == 0  # each row is told what it needs
-    with pytest.raises(ModelError, match=r"400\.0 GB .* asked for, but only 64\.0 GB .* give less"):
-        slots_for(400 * 10**9, 1000, 64 * 10**9)
-    with pytest.raises(ModelError, match=r"no memory left for KV .* smaller model"):
-        slots_for(None, 1000, 0)
 
 
 def test_kv_gets_what_steps_leave(free: int) -> None:
