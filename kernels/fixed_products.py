@@ -16,7 +16,7 @@ from torch import Tensor
 from sglc.kernels.fixed_linear import each_row, fixed_linear
 from sglc.kernels.gated_silu import gated_silu_ref
 from sglc.kernels.gated_silu_triton import gated_silu
-from sglc.kernels.qkv_rope_write import qkv_rope_write, qkv_rope_write_ref
+from sglc.kernels.qkv_rope_write import Place, qkv_rope_write, qkv_rope_write_ref
 from sglc.kernels.rms_norm import rms_norm_ref
 from sglc.kernels.rms_norm_triton import rms_norm
 
@@ -27,18 +27,14 @@ def rotated_qkv(
     eps: float,
     weight: Tensor,
     bias: Tensor | None,
-    positions: Tensor,
-    slots: Tensor,
-    table: Tensor,
-    k_pool: Tensor,
-    v_pool: Tensor,
+    place: Place,
     q_norm: Tensor | None,
     k_norm: Tensor | None,
 ) -> Tensor:
-    """The rotated queries [T, H, D]; arguments as `qkv_rope_write` takes them."""
+    """The rotated queries [T, H, D]; `qkv_rope_write` says what becomes of the rest."""
     qkv = fixed_linear(_normed(x, norm, eps), weight, bias)
     write = qkv_rope_write if x.is_cuda else qkv_rope_write_ref
-    return write(qkv, positions, slots, table, k_pool, v_pool, q_norm, k_norm, eps)
+    return write(qkv, *place, q_norm, k_norm, eps)
 
 
 def gated_linear(

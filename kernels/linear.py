@@ -21,7 +21,7 @@ from torch import Tensor
 
 from sglc.kernels import large_linear, small_linear
 from sglc.kernels.gated_silu_triton import gated_silu
-from sglc.kernels.qkv_rope_write import qkv_rope_write
+from sglc.kernels.qkv_rope_write import Place, qkv_rope_write
 from sglc.kernels.rms_norm_triton import rms_norm
 from sglc.kernels.small_linear import Result
 
@@ -42,18 +42,13 @@ def rotated_qkv(
     eps: float,
     weight: Tensor,
     bias: Tensor | None,
-    positions: Tensor,
-    slots: Tensor,
-    table: Tensor,
-    k_pool: Tensor,
-    v_pool: Tensor,
+    place: Place,
     q_norm: Tensor | None,
     k_norm: Tensor | None,
 ) -> Tensor:
-    """The rotated queries [T, H, D]; arguments as `qkv_rope_write` takes them."""
-    place = (positions, slots, table, k_pool, v_pool)
-    D = k_pool.shape[2]
-    if q_norm is None and small_linear.takes_rotated(x, weight, positions, slots, D):
+    """The rotated queries [T, H, D]; `qkv_rope_write` says what becomes of the rest."""
+    D = place.k_pool.shape[2]
+    if q_norm is None and small_linear.takes_rotated(x, weight, place.positions, place.slots, D):
         return small_linear.run_rotated(x, weight, bias, norm, eps, *place)
     return qkv_rope_write(normed_linear(x, norm, eps, weight, bias), *place, q_norm, k_norm, eps)
 

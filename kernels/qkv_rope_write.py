@@ -11,6 +11,8 @@ as 0 or the largest number in V.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
@@ -21,6 +23,16 @@ from sglc.kernels.rms_norm import rms_norm_ref
 from sglc.kernels.rope import rope_ref
 
 HEADS = 8  # a program
+
+
+class Place(NamedTuple):
+    """Where tokens stand, how positions rotate, and where a layer's K and V go."""
+
+    positions: Tensor  # [T]
+    slots: Tensor  # [T]
+    table: Tensor  # [2, P, D/2]
+    k_pool: Tensor  # [N, K, D]
+    v_pool: Tensor  # [N, K, D]
 
 
 def qkv_rope_write_ref(

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sglc.kernels import linear
+from sglc.kernels.qkv_rope_write import Place
 from sglc.runtime.model.config import ModelConfig
 from sglc.runtime.models.parameters import Parameters
 from sglc.runtime.models.positions import position_table
@@ -37,11 +38,7 @@ class Products(Protocol):
         eps: float,
         weight: Tensor,
         bias: Tensor | None,
-        positions: Tensor,
-        slots: Tensor,
-        table: Tensor,
-        k_pool: Tensor,
-        v_pool: Tensor,
+        place: Place,
         q_norm: Tensor | None,
         k_norm: Tensor | None,
     ) -> Tensor: ...
@@ -97,11 +94,7 @@ class FusedTransformer:
                 eps,
                 layer.qkv,
                 layer.qkv_bias,
-                positions,
-                slots,
-                self._rope,
-                k_pools[index],
-                v_pools[index],
+                Place(positions, slots, self._rope, k_pools[index], v_pools[index]),
                 layer.q_norm,
                 layer.k_norm,
             )

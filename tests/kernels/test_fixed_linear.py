@@ -103,9 +103,8 @@ def test_what_stands_around_the_products(dtype) -> None:
                           for d in (dtype, torch.float64))  # fmt: skip
     places = torch.arange(T, device=DEVICE)
     table = rope_table(tuple(0.9**i for i in range(D // 2)), 32, 1.0).to(DEVICE)
-    q = fixed_products.rotated_qkv(
-        x, norm, EPS, qkv, None, places, places + 3, table, *pools, None, None
-    )
+    place = qkv_rope_write.Place(places, places + 3, table, *pools)
+    q = fixed_products.rotated_qkv(x, norm, EPS, qkv, None, place, None, None)
     exact = qkv_rope_write.qkv_rope_write_ref(
         h @ qkv.double().T, places, places + 3, table, *exact_pools
     )
