@@ -7,8 +7,9 @@ Shapes: x [T, K] contiguous, W [N, K] ([2N, K] for gated_linear), biases [N], y 
 Types:  fp16/bf16/fp32, one type; sums in fp32.
 The residual is added by the product that comes before it, in fp32, not by the norm after it: a pass
 less over the residual, and one rounding less.
-Few rows in bf16 go to a kernel of ours that does all of it while it reads W once; else the vendor's
-product and a pass for what stands around it. The choice depends on shapes and types alone, so a
+Few rows in bf16 go to a kernel of ours that does all of it while it reads W once, many rows of
+gated_linear on Hopper to one that applies the gate to the sums; else the vendor's product and a
+pass for what stands around it. The choice depends on shapes and types alone, so a
 captured graph keeps it.
 Moves:  N*K*itemsize bytes of weights at least: `bytes_moved`.
 """
@@ -19,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sglc.kernels import large_linear, small_linear
+from sglc.kernels import gated_linear_hopper, small_linear
 from sglc.kernels.gated_silu_triton import gated_silu
 from sglc.kernels.qkv_rope_write import Place, qkv_rope_write
 from sglc.kernels.rms_norm_triton import rms_norm
@@ -60,10 +61,8 @@ def gated_linear(
         y = x.new_empty((x.shape[0], weight.shape[0] // 2))
         small_linear.run(Result.GATE, x, weight, bias, y, norm, eps)
         return y
-    if bias is None and large_linear.takes(x, weight):
-        y = x.new_empty((x.shape[0], weight.shape[0] // 2))
-        large_linear.run(large_linear.Result.GATE, rms_norm(x, norm, eps), weight, y)
-        return y
+    if bias is None and gated_linear_hopper.takes(x, weight):
+        return gated_linear_hopper.run(rms_norm(x, norm, eps), weight)
     return gated_silu(F.linear(rms_norm(x, norm, eps), weight, bias))
 
 

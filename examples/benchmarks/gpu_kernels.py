@@ -23,8 +23,8 @@ from ceilings import copy_bandwidth
 from gpu_kernel_checks import DTYPE, random
 
 from sglc.kernels import (
+    gated_linear_hopper,
     gated_silu_triton,
-    large_linear,
     linear,
     qkv_rope_write,
     rms_norm,
@@ -198,10 +198,10 @@ def large_products(peak: float) -> None:
             partial(F.linear, x, qkv),
             partial(linear.add_linear_, y, x, output),
             lambda x=x: gated_silu_triton.gated_silu(F.linear(x, gate_up)),
-            partial(large_linear.run, large_linear.Result.GATE, x, gate_up, inner.clone()),
+            partial(gated_linear_hopper.run, x, gate_up),
             partial(linear.add_linear_, y, inner, down),
         ]
-        is_taken = large_linear.takes(x, gate_up)
+        is_taken = gated_linear_hopper.takes(x, gate_up)
         took = [settled(call) for call in calls[: 3 + is_taken]] + [settled(calls[4])]
         times = [f"{t * 1e6:.0f}" for t in took]
         rates = [settled(*(calls[i] for i in (0, 1, gate, 4))) for gate in (2, 3)[: 1 + is_taken]]

@@ -1,22 +1,18 @@
-// Many rows times a large matrix, y = x W^T, on Hopper's tensor cores, with what stands after it.
+// Many rows times the weights of a gate and of what it gates, y = silu(x G^T) * (x U^T), on Hopper's
+// tensor cores: the products of an MLP's first half, and nothing passed over twice.
 //
-// x [M, K], W [N, K] ([2N, K] for GATE), y [M, N], all bf16, sums in fp32. K and N are multiples of 8.
+// x [M, K], W [2N, K] (G, then U), y [M, N], all bf16, sums in fp32. K and N are multiples of 8.
 // One block a multiprocessor goes over tiles of y. A warp group has the copy engine fetch steps of x
 // and W into a ring of STAGES in shared memory; two others multiply 64 rows each. The two blocks of
 // a cluster take tiles below one another: each fetches half of W's part for both.
-// RESULT is what becomes of the sums:
-//   STORE  y = sums        ADD  y += sums        GATE  y = silu(sums) * sums N rows further down
-// With GATE rows of both halves lie in shared memory by turns, eight by eight, so that a thread's
-// sums hold each gate and what it gates.
+// Rows of G and U lie in shared memory by turns, eight by eight, so that a thread's sums hold each
+// gate and what it gates.
 
 #include "hopper.cuh"
 
-enum { STORE, ADD, GATE };  // the order of large_linear.py
-
-constexpr int ROWS = 128, COLUMNS = 256, STEP = 64;  // of a tile, and of k
-constexpr int X_BYTES = ROWS * STEP * 2, W_BYTES = COLUMNS * STEP * 2;
+constexpr int ROWS = 128, WIDTH = 128, STEP = 64;  // of a tile of y, and of k
+constexpr int X_BYTES = ROWS * STEP * 2, W_BYTES = 2 * WIDTH * STEP * 2;
 constexpr int STAGE_BYTES = X_BYTES + W_BYTES;
-constexpr int WIDTH = RESULT == GATE ? COLUMNS / 2 : COLUMNS;  // columns of y of a tile
 constexpr int CLUSTER = 2, WORKERS = 2;
 constexpr int BAND = 8;  // pairs of tiles below one another that are gone through together
 
@@ -40,19 +36,11 @@ __device__ void fetch(u32 to, const TensorMap &map, u32 barrier, int k, int row)
 // into all blocks of the cluster; `row` is of y's columns
 __device__ void fetch_for_all(u32 to, const TensorMap &map, u32 barrier, int k, int row) {
   constexpr u16 all = (1 << CLUSTER) - 1;
-#if RESULT == 2
   asm volatile(
       "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes"
       ".multicast::cluster [%0], [%1, {%3, %5, %5, %4}], [%2], %6;" ::"r"(to),
       "l"(&map), "r"(barrier), "r"(k), "r"(row / 8), "r"(0), "h"(all)
       : "memory");
-#else
-  asm volatile(
-      "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes"
-      ".multicast::cluster [%0], [%1, {%3, %4}], [%2], %5;" ::"r"(to),
-      "l"(&map), "r"(barrier), "r"(k), "r"(row), "h"(all)
-      : "memory");
-#endif
 }
 
 __device__ void wait_for_cluster() {
@@ -95,48 +83,28 @@ struct Tiles {
   }
 };
 
-__device__ float low_half(u32 pair) { return __uint_as_float(pair << 16); }
-__device__ float high_half(u32 pair) { return __uint_as_float(pair & 0xffff0000u); }
 __device__ float gated(float gate, float up) { return __fdividef(gate, 1 + __expf(-gate)) * up; }
 
-// What four threads add to, or have, of 32 columns of a row: each eight columns of it.
+// Eight columns of a row that lie together, of the 32 that four threads have sums of.
 struct Eight {
   u32 words[4];
 
-  __device__ void load(const u16 *at) {
-    uint4 x = *(const uint4 *)at;
-    words[0] = x.x, words[1] = x.y, words[2] = x.z, words[3] = x.w;
+  __device__ Eight(const float *sums, int quad) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const float *x = sums + 8 * i;
+      words[i] = to_bf16s(gated(x[0], x[4]), gated(x[1], x[5]));
+    }
+    turn(words, quad);
   }
 
   __device__ void store(u16 *at) const {
     *(uint4 *)at = make_uint4(words[0], words[1], words[2], words[3]);
   }
-
-  // from the sums that the threads of a quad have of these columns
-  __device__ void set(const float *sums, int quad) {
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const float *x = sums + (RESULT == GATE ? 8 : 4) * i;
-      words[i] =
-          RESULT == GATE ? to_bf16s(gated(x[0], x[4]), gated(x[1], x[5])) : to_bf16s(x[0], x[1]);
-    }
-    turn(words, quad);
-  }
-
-  __device__ void add(const float *sums, int quad) {
-    float low[4], high[4];
-#pragma unroll
-    for (int i = 0; i < 4; i++) low[i] = sums[4 * i], high[i] = sums[4 * i + 1];
-    turn(low, quad);
-    turn(high, quad);
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-      words[i] = to_bf16s(low_half(words[i]) + low[i], high_half(words[i]) + high[i]);
-  }
 };
 
 extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(128 * (1 + WORKERS), 1)
-    large_linear(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap w, u16 *y,
+    gated_linear(const __grid_constant__ TensorMap x, const __grid_constant__ TensorMap w, u16 *y,
                  int M, int N, int K) {
   extern __shared__ char memory[];
   __shared__ u64 barriers[2][STAGES];
@@ -193,27 +161,16 @@ extern "C" __global__ void __cluster_dims__(CLUSTER, 1, 1) __launch_bounds__(128
       }
       int top = row + worker * 64 + thread / 32 * 16 + thread % 32 / 4, left = column + quad * 8;
       u16 *at = y + top * (long long)N + left;
-      constexpr int PARTS = WIDTH / 32, SUMS = 128 / PARTS;
-      Eight out[2][PARTS];
-      if (RESULT == ADD)  // while the last products are still being made
-#pragma unroll
-        for (int half = 0; half < 2; half++)
-#pragma unroll
-          for (int part = 0; part < PARTS; part++)
-            if (top + half * 8 < M && left + part * 32 < N)
-              out[half][part].load(at + half * 8 * (long long)N + part * 32);
       wait_for_products<0>();
       pin(sums);
       if (thread < CLUSTER) arrive_at(before, thread);
 #pragma unroll
       for (int half = 0; half < 2; half++)
 #pragma unroll
-        for (int part = 0; part < PARTS; part++) {
-          const float *mine = sums + part * SUMS + 2 * half;
-          if (RESULT == ADD) out[half][part].add(mine, quad);
-          else out[half][part].set(mine, quad);
+        for (int part = 0; part < WIDTH / 32; part++) {
+          Eight out(sums + part * 32 + 2 * half, quad);
           if (top + half * 8 < M && left + part * 32 < N)
-            out[half][part].store(at + half * 8 * (long long)N + part * 32);
+            out.store(at + half * 8 * (long long)N + part * 32);
         }
     }
   }
