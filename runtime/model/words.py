@@ -22,7 +22,7 @@ MOST_WORDS = 1 << 16
 LONGEST = 24  # characters; what is longer is hardly met again
 
 LONG = 4096  # characters: a text from which it is dear to look at its words twice
-MOST_LATE = 1 << 22  # characters of such texts that are kept
+MOST_ASKED_ONCE = 1 << 22  # characters of such texts that are kept
 
 _ID = "i"  # how an array holds ids: four bytes each
 _UNKNOWN = b"?"  # stands for ids that are not known, being none
@@ -33,12 +33,12 @@ class WordMemory:
     letters, 40 MiB at the most. `spaces` matches a space that begins a word.
 
     Long texts are asked for twice: whether they have room, and to be run. Their ids are kept until
-    then, of MOST_LATE characters."""
+    then, of MOST_ASKED_ONCE characters."""
 
     def __init__(self, encoder: tokenizers.Tokenizer, spaces: re.Pattern[str]) -> None:
         self._encoder = encoder
         self._spaces = spaces
-        self._late: dict[str, bytes] = {}
+        self._asked_once: dict[str, bytes] = {}
         self._forget()
 
     def _forget(self) -> None:
@@ -48,21 +48,21 @@ class WordMemory:
         self._first: dict[str, bytes] = {"": b""}  # of words at the beginning of a text
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
-        found = [self._late.pop(text, None) if len(text) >= LONG else None for text in texts]
+        found = [self._asked_once.pop(text, None) if len(text) >= LONG else None for text in texts]
         todo = [text for text, ids in zip(texts, found, strict=True) if ids is None]
         encoded = self._encode(todo)
-        self._keep_late(
+        self._keep_long(
             {text: i for text, i in zip(todo, encoded, strict=True) if len(text) >= LONG}
         )
         rest = iter(encoded)
         return [array(_ID, next(rest) if ids is None else ids).tolist() for ids in found]
 
-    def _keep_late(self, texts: dict[str, bytes]) -> None:
+    def _keep_long(self, texts: dict[str, bytes]) -> None:
         size = sum(map(len, texts))
-        if size + sum(map(len, tuple(self._late))) > MOST_LATE:
-            self._late.clear()
-        if size <= MOST_LATE:
-            self._late.update(texts)
+        if size + sum(map(len, tuple(self._asked_once))) > MOST_ASKED_ONCE:
+            self._asked_once.clear()
+        if size <= MOST_ASKED_ONCE:
+            self._asked_once.update(texts)
 
     def _encode(self, texts: Sequence[str]) -> list[bytes]:
         drafts = [self._draft(text) for text in texts]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 
 from sglc.runtime.model.config import ModelConfig
+from sglc.runtime.models.device import free_bytes
 
 MARGIN = 2 << 30  # bytes: the libraries' workspaces, kernels, captured graphs, fragmentation
 FP32 = 4
@@ -20,7 +21,7 @@ def step_tokens_for(config: ModelConfig, dtype: torch.dtype, max_batch: int) -> 
     """Prompt tokens of a step on the current CUDA device: twice as many for small models, where
     that takes no more than a quarter of the free memory; fewer, down to LEAST_TOKENS, where steps
     would take more than half."""
-    free, _ = torch.cuda.mem_get_info()
+    free = free_bytes(torch.device("cuda"))
     heads = config.head_size * 2 * (config.num_heads + config.num_kv_heads)
     weights = config.num_layers * config.hidden_size * (heads + 3 * config.intermediate_size)
     large = 2 * STEP_TOKENS
@@ -35,7 +36,7 @@ def step_tokens_for(config: ModelConfig, dtype: torch.dtype, max_batch: int) -> 
 def kv_room(config: ModelConfig, dtype: torch.dtype, step_tokens: int, max_batch: int) -> int:
     """Bytes for KV on the current CUDA device, once the weights are there. Raises nothing: 0 where
     there is no room at all."""
-    free, _ = torch.cuda.mem_get_info()
+    free = free_bytes(torch.device("cuda"))
     return max(0, free - step_bytes(config, dtype, step_tokens, max_batch) - MARGIN)
 
 

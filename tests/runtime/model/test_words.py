@@ -230,9 +230,9 @@ def test_a_long_text_is_encoded_once_for_two_that_ask(memory, monkeypatch):
         assert memory.encode_batch(texts) == expected, asked
         assert memory._encoder.num_characters == times * sum(map(len, texts)), asked
     assert memory.encode_batch([texts[0], texts[0]]) == [expected[0]] * 2
-    monkeypatch.setattr(words_module, "MOST_LATE", 2 * LONG)
+    monkeypatch.setattr(words_module, "MOST_ASKED_ONCE", 2 * LONG)
     assert memory.encode_batch(texts) == expected  # too many to be kept
-    assert not memory._late
+    assert not memory._asked_once
 
 
 def test_the_memory_is_bounded_and_shared_by_threads(memory, monkeypatch):

@@ -37,7 +37,7 @@ LARGE = replace(
 @pytest.fixture(params=[80, 16])
 def free(request, monkeypatch) -> int:
     num_bytes = request.param * GIB
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (num_bytes, num_bytes))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (num_bytes, num_bytes))
     return num_bytes
 
 
@@ -51,7 +51,7 @@ def test_steps_of_small_models_are_larger_where_there_is_room(
 
 def test_steps_are_smaller_where_memory_is_short(monkeypatch) -> None:
     for free, expected in ((80, 8192), (12, 8192), (10, 4096), (4, 2048), (1, 512)):
-        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda free=free: (free * GIB, free * GIB))
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _, free=free: (free * GIB,) * 2)
         tokens = step_tokens_for(LARGE, torch.bfloat16, 256)
         taken = step_bytes(LARGE, torch.bfloat16, tokens, 256) / GIB
         assert (tokens, taken <= free / 2 or tokens == 512) == (expected, True)
