@@ -62,6 +62,16 @@ class PrefillWork:
             getattr(self, field.name)[: len(values)].copy_(values, non_blocking=True)
 
 
+def cut_rows(num_rows: Indices, most: int) -> tuple[Indices, Indices, Indices]:
+    """Cut runs of `num_rows` [n] rows into units of `most` at most: the run of each unit, its first
+    row there, and its number of rows."""
+    num_units = -(-num_rows // most)
+    run = np.repeat(np.arange(len(num_rows)), num_units)
+    within = np.arange(len(run)) - np.repeat(np.cumsum(num_units) - num_units, num_units)
+    first = within * most
+    return run, first, np.minimum(most, num_rows[run] - first)
+
+
 def plan_prefill(
     group: int, segments: Indices, extent_ends: Indices, extents: Indices
 ) -> PrefillPlan:
@@ -76,13 +86,7 @@ def plan_prefill(
     first_extents = extent_ends - num_extents
     before = np.cumsum(tokens) - tokens
     positions = before - np.repeat(before[first_extents], num_extents)
-    rows_per_unit = QUERIES // group
-    num_units = -(-segments[:, 1] // rows_per_unit)
-    segment = np.repeat(np.arange(len(segments)), num_units)
-    first = (np.arange(len(segment)) - np.repeat(np.cumsum(num_units) - num_units, num_units)) * (
-        rows_per_unit
-    )
-    count = np.minimum(rows_per_unit, segments[segment, 1] - first)
+    segment, first, count = cut_rows(segments[:, 1], QUERIES // group)
     position = segments[segment, 2] + first
     units = np.stack(
         [

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sglc.kernels.prefill_work import cut_rows
+
 Indices = NDArray[np.int64]
 QUERIES = 64  # query rows (positions x query heads a kv head) of a program
 SPAN = 512  # positions whose results are found apart and then merged
@@ -40,16 +42,9 @@ def plan_units(group: int, segments: Indices, table_places: Indices) -> NDArray[
     """Units [U, 4] of segments [n, 3] (first row of q, number of rows, position of the first row's
     token), whose tables begin at `table_places` [n]. `group` is the number of query heads a kv
     head. The units with most to do come first."""
-    most = QUERIES // group
-    num_units = -(-segments[:, 1] // most)
-    segment = np.repeat(np.arange(len(segments)), num_units)
-    within = np.arange(len(segment)) - np.repeat(np.cumsum(num_units) - num_units, num_units)
-    row, count, position = segments[segment].T
-    first = within * most
-    units = np.stack(
-        [row + first, np.minimum(most, count - first), position + first, table_places[segment]],
-        axis=1,
-    )
+    segment, first, count = cut_rows(segments[:, 1], QUERIES // group)
+    row, _, position = segments[segment].T
+    units = np.stack([row + first, count, position + first, table_places[segment]], axis=1)
     order = np.argsort(-(units[:, 1] + units[:, 2]), kind="stable")
     return units[order].astype(np.int32)
 
