@@ -21,6 +21,7 @@ from sglc.kernels.decode_work import (
     Indices,
     splits_for,
 )
+from sglc.kernels.ragged import expand
 from sglc.kernels.row_groups import (
     CACHE_RATE,
     Groups,
@@ -154,9 +155,9 @@ def _units(
         UNIT_PROGRAMS * geometry.num_sms // programs, 1, -(-extents[:, 1] // SPLIT_TOKENS)
     )
     # entries: each extent's rows once for each of its splits
-    part, split = _expand(num_splits)  # of each (extent, split)
+    part, split = expand(num_splits)  # of each (extent, split)
     first_rows = np.cumsum(num_rows) - num_rows
-    pair, nth = _expand(num_rows[part])  # of each entry
+    pair, nth = expand(num_rows[part])  # of each entry
     entry_rows = rows[first_rows[part[pair]] + nth]
     order = np.argsort(entry_rows, kind="stable")
     places = np.empty_like(order)
@@ -165,7 +166,7 @@ def _units(
     parts = np.stack([np.cumsum(counts) - counts, counts], axis=1)
     # units: each (extent, split) once for each cut of its rows
     first_entries = np.cumsum(num_rows[part]) - num_rows[part]
-    owner, cut = _expand(num_cuts[part])
+    owner, cut = expand(num_cuts[part])
     extent = part[owner]
     tokens_per_split = -(-extents[extent, 1] // num_splits[extent])
     begin = split[owner] * tokens_per_split
@@ -185,7 +186,7 @@ SPLIT_TOKENS = 128  # least slots of a unit that is one of several for the same 
 
 def _blocks(pieces: Indices) -> tuple[Indices, Indices, Indices]:
     """Owners, slots and counts of the blocks of pieces [3, m] (owner, slot, tokens)."""
-    piece, nth = _expand(-(-pieces[2] // BLOCK))
+    piece, nth = expand(-(-pieces[2] // BLOCK))
     left = pieces[2][piece] - nth * BLOCK
     return pieces[0][piece], pieces[1][piece] + nth * BLOCK, np.minimum(left, BLOCK)
 
@@ -197,7 +198,7 @@ def _table(
     how many each has."""
     order = np.argsort(owners, kind="stable")
     num_blocks = np.bincount(owners, minlength=num_owners)
-    owner, place = _expand(num_blocks)
+    owner, place = expand(num_blocks)
     table = np.zeros((2, num_owners, int(num_blocks.max(initial=1))), dtype=np.int32)
     table[:, owner, place] = slots[order], counts[order]
     return table[0], table[1], num_blocks
@@ -217,10 +218,3 @@ def _own_table(
     )
     own_len = np.bincount(owners, minlength=B) * BLOCK + tail_lens
     return own_slots, own_counts, own_len.astype(np.int32)
-
-
-def _expand(counts: Indices) -> tuple[Indices, Indices]:
-    """For `counts[i]` elements of each i, one after another: their i, and their number within
-    it."""
-    index = np.repeat(np.arange(len(counts)), counts)
-    return index, np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)

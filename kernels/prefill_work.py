@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sglc.kernels.ragged import expand
+
 Indices = NDArray[np.int64]
 QUERIES = 128  # query rows (positions x query heads a kv head) of a program
 
@@ -65,9 +67,7 @@ class PrefillWork:
 def cut_rows(num_rows: Indices, most: int) -> tuple[Indices, Indices, Indices]:
     """Cut runs of `num_rows` [n] rows into units of `most` at most: the run of each unit, its first
     row there, and its number of rows."""
-    num_units = -(-num_rows // most)
-    run = np.repeat(np.arange(len(num_rows)), num_units)
-    within = np.arange(len(run)) - np.repeat(np.cumsum(num_units) - num_units, num_units)
+    run, within = expand(-(-num_rows // most))
     first = within * most
     return run, first, np.minimum(most, num_rows[run] - first)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sglc.kernels.decode_work import Geometry, Indices
+from sglc.kernels.ragged import expand
 
 Groups = NDArray[np.int32]
 
@@ -41,8 +42,7 @@ def sibling_groups(deepest: Indices, most: int) -> Groups:
     _, counts = np.unique(family, return_counts=True)
     size = -(-counts // -(-counts // most))  # of a family's groups, the last may be smaller
     num_groups = -(-counts // size)
-    of_row = np.repeat(np.arange(len(counts)), counts)  # the family of each row by_family
-    nth = np.arange(B) - np.repeat(np.cumsum(counts) - counts, counts)
+    of_row, nth = expand(counts)  # the family of each row by_family, and its number there
     first_group = np.cumsum(num_groups) - num_groups
     groups = np.full((int(num_groups.sum()), most), -1, dtype=np.int32)
     groups[first_group[of_row] + nth // size[of_row], nth % size[of_row]] = by_family

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sglc.kernels.ragged import expand
 from sglc.kernels.tree_attention import BLOCK, OwnBlocks
 from sglc.runtime.engine.prefill import Segment
 
@@ -67,7 +68,7 @@ def _blocks(
     rows = torch.from_numpy(table).to(device)
     real = torch.from_numpy(np.flatnonzero(table < num_rows)).to(device)
     first = slots // BLOCK
-    piece, within = _expand((slots + counts - 1) // BLOCK - first + 1)
+    piece, within = expand((slots + counts - 1) // BLOCK - first + 1)
     block = first[piece] + within
     lo = np.maximum(slots[piece] - block * BLOCK, 0)
     hi = np.minimum(slots[piece] + counts[piece] - block * BLOCK, BLOCK)
@@ -106,21 +107,14 @@ def _mask(lo: Indices, hi: Indices) -> NDArray[np.float32]:
 def _gathered(pieces: Indices) -> tuple[Indices, NDArray[np.float32], Indices]:
     """Blocks made of each group's pieces one after another: owners, mask and slots."""
     owners, slots, counts = pieces[:, np.argsort(pieces[0], kind="stable")]
-    piece, within = _expand(counts)
+    piece, within = expand(counts)
     slot = slots[piece] + within
     owners, tokens = np.unique(owners[piece], return_counts=True)
     num_blocks = -(-tokens // BLOCK)
-    owner, place = _expand(num_blocks)  # of each block
-    _, token = _expand(tokens)  # of each slot, its number in the group
+    owner, place = expand(num_blocks)  # of each block
+    _, token = expand(tokens)  # of each slot, its number in the group
     begins = (np.cumsum(num_blocks) - num_blocks) * BLOCK
     block_slots = np.zeros(len(owner) * BLOCK, dtype=np.int64)
     block_slots[np.repeat(begins, tokens) + token] = slot
     hi = np.minimum(tokens[owner] - place * BLOCK, BLOCK)
     return owners[owner], _mask(np.zeros_like(hi), hi), block_slots
-
-
-def _expand(counts: Indices) -> tuple[Indices, Indices]:
-    """For `counts[i]` elements of each i, one after another: their i, and their number within
-    it."""
-    index = np.repeat(np.arange(len(counts)), counts)
-    return index, np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sglc.kernels.prefill_attention import prefill_attention
 from sglc.kernels.prefill_work import PrefillWork, plan_prefill
+from sglc.kernels.ragged import expand
 from sglc.kernels.table_attention import table_attention
 from sglc.kernels.table_work import TableWork, plan_units, slots_by_position
 from sglc.runtime.engine.device.forward import Attend, forward_over
@@ -84,11 +85,10 @@ def lay_out(prefill: Prefill, scratch: int) -> Layout:
 
 def _counted(firsts: Indices, counts: Indices, step: Indices | None = None) -> Indices:
     """first, first + step (1), ... for each of `firsts`, `counts` of them, one after another."""
-    before: Indices = np.repeat(np.cumsum(counts) - counts, counts)
-    within: Indices = np.arange(int(counts.sum()), dtype=np.int64) - before
+    index, within = expand(counts)
     if step is not None:
-        within *= np.repeat(step, counts)
-    found: Indices = np.repeat(firsts, counts) + within
+        within *= step[index]
+    found: Indices = firsts[index] + within
     return found
 
 
